@@ -1,0 +1,57 @@
+package v1alpha1
+
+// Condition types of a GinService. They follow the kstatus rules, so that kubectl wait, Flux and Argo CD understand them:
+// Ready is always present, Reconciling, Stalled and NameConflict only while they are True.
+const (
+	// ConditionReady is True when the spec that was observed last serves all traffic with all its replicas.
+	ConditionReady = "Ready"
+	// ConditionAvailable is True while the active Service has a ready pod, whichever version it runs. It stays True through a
+	// healthy rollout, and through a failed one.
+	ConditionAvailable = "Available"
+	// ConditionProgressing tells of the rollout: its reason is the step, its message what that step waits for.
+	ConditionProgressing = "Progressing"
+	// ConditionReconciling is present, and True, while the operator is working towards the spec.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is present, and True, when the operator cannot get further without somebody's help.
+	ConditionStalled = "Stalled"
+	// ConditionAutoscalingActive repeats the HorizontalPodAutoscaler's ScalingActive. It is present only with spec.autoscaling and
+	// has no part in Ready: a metric that is missing for a moment is no outage.
+	ConditionAutoscalingActive = "AutoscalingActive"
+	// ConditionNameConflict is present, and True, while the name of a child is taken by something that this GinService does not
+	// control. The operator leaves that object alone.
+	ConditionNameConflict = "NameConflict"
+)
+
+// Reasons of conditions. The reason of Progressing is the RolloutStep while a rollout is under way.
+const (
+	// ReasonServing says that the wanted revision takes all traffic with all replicas.
+	ReasonServing = "Serving"
+	// ReasonScaledToZero says that no replica is wanted, and none runs.
+	ReasonScaledToZero = "ScaledToZero"
+	// ReasonScaling says that the wanted revision serves, and that replicas are still starting.
+	ReasonScaling = "Scaling"
+	// ReasonRollingOut says that the wanted revision does not take the traffic yet.
+	ReasonRollingOut = "RollingOut"
+	// ReasonEndpointsReady says that the active Service has ready endpoints.
+	ReasonEndpointsReady = "EndpointsReady"
+	// ReasonNoReadyEndpoints says that no pod is ready to take traffic.
+	ReasonNoReadyEndpoints = "NoReadyEndpoints"
+	// ReasonProgressDeadlineExceeded says that the new revision did not become ready within spec.progressDeadlineSeconds.
+	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
+	// ReasonComplete says that no rollout is under way.
+	ReasonComplete = "Complete"
+	// ReasonSuspended says that spec.suspend is set and that the operator writes nothing but status.
+	ReasonSuspended = "Suspended"
+	// ReasonNameTaken says that a child's name belongs to something else.
+	ReasonNameTaken = "NameTaken"
+	// ReasonConfigTooLarge says that spec.config does not fit into a ConfigMap.
+	ReasonConfigTooLarge = "ConfigTooLarge"
+	// ReasonRejected says that the API server refuses a child that the spec asks for.
+	ReasonRejected = "Rejected"
+	// ReasonReconcileError says that the last pass ended in an error and is tried again.
+	ReasonReconcileError = "ReconcileError"
+	// ReasonPodsNotStarting says that pods of the wanted revision can't start; the message says why.
+	ReasonPodsNotStarting = "PodsNotStarting"
+	// ReasonAutoscalingUnknown says that the HorizontalPodAutoscaler has not reported yet.
+	ReasonAutoscalingUnknown = "AutoscalingUnknown"
+)

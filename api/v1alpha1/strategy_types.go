@@ -1,0 +1,91 @@
+package v1alpha1
+
+// Strategy says how a new revision replaces the old one.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.blueGreen) || !has(self.type) || self.type == 'BlueGreen'",message="strategy.blueGreen: needs strategy.type: BlueGreen"
+type Strategy struct {
+	// type is the kind of rollout. Default: BlueGreen.
+	// +optional
+	// +kubebuilder:default=BlueGreen
+	Type StrategyType `json:"type,omitempty"`
+
+	// blueGreen are the settings of type BlueGreen.
+	// +optional
+	// +kubebuilder:default={}
+	BlueGreen BlueGreen `json:"blueGreen,omitzero"`
+}
+
+// StrategyType is a kind of rollout.
+// +kubebuilder:validation:Enum=BlueGreen
+type StrategyType string
+
+const (
+	// StrategyBlueGreen brings the new revision up beside the old one and moves all traffic in one step.
+	StrategyBlueGreen StrategyType = "BlueGreen"
+)
+
+// BlueGreen are the settings of a blue/green rollout.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.promotion) || self.promotion == 'Automatic'",message="strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic; with promotion: Manual only the annotation apps.gin-operator.dev/promote moves traffic"
+type BlueGreen struct {
+	// promotion is Automatic to move traffic as soon as the new revision is ready (and autoPromotionSeconds have passed), or
+	// Manual to wait until the annotation apps.gin-operator.dev/promote names the revision. A new service's first revision, and
+	// going back to the colour that is still warm, need no approval. Default: Automatic.
+	// +optional
+	// +kubebuilder:default=Automatic
+	Promotion Promotion `json:"promotion,omitempty"`
+
+	// autoPromotionSeconds is how long, in seconds, a ready preview waits before it is promoted. Default: 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=604800
+	AutoPromotionSeconds *int32 `json:"autoPromotionSeconds,omitempty"`
+
+	// previewReplicas is the number of pods of the new revision until its promotion; then it grows to the number that serves, before
+	// any traffic moves. Default: the number that serves.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	PreviewReplicas *int32 `json:"previewReplicas,omitempty"`
+
+	// cutover is how traffic moves. Atomic is one change of the Service's selector. Default: Atomic.
+	// +optional
+	// +kubebuilder:default=Atomic
+	Cutover Cutover `json:"cutover,omitempty"`
+
+	// scaleDownDelaySeconds is how long, in seconds, the old colour keeps its pods after the EndpointSlices show that it takes no
+	// more traffic. Going back within that time is one change of a selector. 0 is at once. Default: 30.
+	// +optional
+	// +kubebuilder:default=30
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=604800
+	ScaleDownDelaySeconds *int32 `json:"scaleDownDelaySeconds,omitempty"`
+
+	// abortScaleDownDelaySeconds is how long, in seconds, the pods of a preview that failed, or is wanted no longer, stay for
+	// someone to look at. 0 is at once. Default: 30.
+	// +optional
+	// +kubebuilder:default=30
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=604800
+	AbortScaleDownDelaySeconds *int32 `json:"abortScaleDownDelaySeconds,omitempty"`
+}
+
+// Promotion says who approves a new revision.
+// +kubebuilder:validation:Enum=Automatic;Manual
+type Promotion string
+
+const (
+	// PromotionAutomatic promotes a revision as soon as it is ready.
+	PromotionAutomatic Promotion = "Automatic"
+	// PromotionManual waits for the annotation AnnotationPromote.
+	PromotionManual Promotion = "Manual"
+)
+
+// Cutover says how traffic moves from the old colour to the new one.
+// +kubebuilder:validation:Enum=Atomic
+type Cutover string
+
+const (
+	// CutoverAtomic changes the selector of the active Service once.
+	CutoverAtomic Cutover = "Atomic"
+)
