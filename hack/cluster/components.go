@@ -91,12 +91,12 @@ func allComponents() []component {
 		{
 			name: "CNI plugins " + cniVersion, group: groupNode, module: "cni",
 			packages: []string{
-				"github.com/containernetworking/plugins/plugins/main/bridge",
+				"github.com/containernetworking/plugins/plugins/main/ptp",
 				"github.com/containernetworking/plugins/plugins/main/loopback",
 				"github.com/containernetworking/plugins/plugins/ipam/host-local",
 				"github.com/containernetworking/plugins/plugins/meta/portmap",
 			},
-			outputs: []string{"bridge", "loopback", "host-local", "portmap"}, dir: "cni",
+			outputs: []string{"ptp", "loopback", "host-local", "portmap"}, dir: "cni",
 			ldflags: "-s -w", cold: "about 15 seconds",
 		},
 		{

@@ -60,8 +60,10 @@ func projectAbove(dir string) (string, bool) {
 	}
 }
 
-func (l layout) componentsDir() string { return filepath.Join(l.project, "hack", "cluster", "components") }
-func (l layout) binDir() string        { return filepath.Join(l.project, "bin", "k8s") }
+func (l layout) componentsDir() string {
+	return filepath.Join(l.project, "hack", "cluster", "components")
+}
+func (l layout) binDir() string { return filepath.Join(l.project, "bin", "k8s") }
 func (l layout) binary(name string) string {
 	return filepath.Join(l.binDir(), name)
 }
@@ -73,14 +75,14 @@ func (l layout) state() string { return filepath.Join(l.project, ".cluster") }
 func (l layout) in(elements ...string) string {
 	return filepath.Join(append([]string{l.state()}, elements...)...)
 }
-func (l layout) logs() string             { return l.in("logs") }
-func (l layout) log(name string) string   { return l.in("logs", name+".log") }
-func (l layout) pids() string             { return l.in("pids") }
-func (l layout) certs() string            { return l.in("certs") }
-func (l layout) cert(name string) string  { return l.in("certs", name) }
+func (l layout) logs() string              { return l.in("logs") }
+func (l layout) log(name string) string    { return l.in("logs", name+".log") }
+func (l layout) pids() string              { return l.in("pids") }
+func (l layout) certs() string             { return l.in("certs") }
+func (l layout) cert(name string) string   { return l.in("certs", name) }
 func (l layout) config(name string) string { return l.in("config", name) }
-func (l layout) kubeconfig() string       { return l.in("kubeconfig") }
-func (l layout) settings() string         { return l.in("cluster.json") }
+func (l layout) kubeconfig() string        { return l.in("kubeconfig") }
+func (l layout) settings() string          { return l.in("cluster.json") }
 
 // makeStateDirs creates the folders that the parts write to.
 func (l layout) makeStateDirs() error {

@@ -46,9 +46,17 @@ func main() {
 	}
 }
 
-// commands maps each subcommand to its function. The two with a leading dash are internal: up starts them.
+// commands maps each subcommand to its function. The one with a leading dash is internal: up starts it.
 var commands = map[string]func(context.Context, layout, []string) error{
-	"build": buildCommand,
+	"build":           buildCommand,
+	"up":              upCommand,
+	"down":            downCommand,
+	"status":          statusCommand,
+	"kubeconfig":      kubeconfigCommand,
+	"load-image":      loadImageCommand,
+	"exec":            execCommand,
+	"forward":         forwardCommand,
+	internalForwarder: forwarderCommand,
 }
 
 func run(ctx context.Context, arguments []string) error {
