@@ -109,6 +109,11 @@ func allComponents() []component {
 			ldflags: "-s -w", cold: "about 2.5 minutes",
 		},
 		{
+			name: "CoreDNS " + coreDNSVersion, group: groupNode, module: "coredns",
+			packages: []string{"."}, outputs: []string{"coredns"},
+			ldflags: "-s -w", cold: "about 2 minutes",
+		},
+		{
 			name: "KWOK " + kwokVersion, group: groupKWOK, module: "kwok",
 			packages: []string{"sigs.k8s.io/kwok/cmd/kwok"}, outputs: []string{"kwok"},
 			ldflags: "-s -w", cold: "about 1.5 minutes",

@@ -19,7 +19,7 @@ func storageParts(l layout, s settings) []part {
 
 // clientParts need the API server.
 func clientParts(l layout, s settings) []part {
-	return []part{kubelet(l, s), controllerManager(l), scheduler(l), kubeProxy(l, s), metricsServer(l)}
+	return []part{kubelet(l, s), controllerManager(l), scheduler(l), kubeProxy(l, s), metricsServer(l), coreDNS(l)}
 }
 
 func allParts(l layout, s settings) []part {

@@ -196,7 +196,15 @@ func awaitCluster(ctx context.Context, l layout, s settings) error {
 		err := eventually(ctx, nodeTimeout, func() error { return client.metricsServed(ctx) })
 		return watched(l, []string{"metrics-server"}, err)
 	})
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, p := range allParts(l, s) {
+		if err := died(l, p.name); err != nil {
+			return watched(l, []string{p.name}, err)
+		}
+	}
+	return nil
 }
 
 // died returns an error as soon as one of the parts no longer runs.
