@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"time"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// Observed is everything that a plan depends on, as it was at one moment.
+type Observed struct {
+	// Now is the time of the observation. All timers are compared with it.
+	Now time.Time
+	// Spec is the GinService's spec.
+	Spec *v1alpha1.GinServiceSpec
+	// Wanted is the revision of Spec.
+	Wanted string
+	// Approved is the value of the annotation that approves a promotion, or "".
+	Approved string
+	// Rollout is the record in status of the rollout that is under way or was the latest, or nil.
+	Rollout *v1alpha1.RolloutStatus
+	// LastActive is status.activeColor. It counts only where there is no active Service to read the colour from.
+	LastActive v1alpha1.Color
+	// Selected is the colour that the live active Service selects, or "" where it is missing or selects none.
+	Selected v1alpha1.Color
+	// Colors are the colours that have a Deployment.
+	Colors map[v1alpha1.Color]Color
+	// ActiveEndpoints are the ready endpoints in the EndpointSlices of the active Service, by colour.
+	ActiveEndpoints map[v1alpha1.Color]int32
+	// PreviewEndpoints are those of the preview Service.
+	PreviewEndpoints map[v1alpha1.Color]int32
+	// Previewed is what the live preview Service selects.
+	Previewed Preview
+}
+
+// Color is the observed state of a colour's Deployment.
+type Color struct {
+	// Revision is the revision that the Deployment holds.
+	Revision string
+	// Replicas is the number of pods that the Deployment wants.
+	Replicas int32
+	// Current is the number of its pods, of whatever template.
+	Current int32
+	// Updated is the number of its pods of the newest template.
+	Updated int32
+	// Available is the number of its pods that are available.
+	Available int32
+	// Settled says whether the numbers above are of the Deployment as it is now.
+	Settled bool
+}
+
+// Preview is what the preview Service selects: one revision in one colour.
+type Preview struct {
+	Color    v1alpha1.Color
+	Revision string
+}
+
+// active returns the colour that serves. The live selector is the truth. Where it is missing, what comes nearest to what served last is
+// taken: the colour in status, then the colour with the most pods available.
+func (o Observed) active() v1alpha1.Color {
+	if o.Selected.Valid() {
+		return o.Selected
+	}
+	if _, exists := o.Colors[o.LastActive]; exists {
+		return o.LastActive
+	}
+	blue, hasBlue := o.Colors[v1alpha1.Blue]
+	green, hasGreen := o.Colors[v1alpha1.Green]
+	if hasGreen && (!hasBlue || green.Available > blue.Available) {
+		return v1alpha1.Green
+	}
+	return v1alpha1.Blue
+}
+
+// serving returns the number of pods that the colour which serves is to have. A spec.replicas that is missing keeps what runs.
+func (o Observed) serving(active v1alpha1.Color) int32 {
+	switch live, exists := o.Colors[active]; {
+	case o.Spec.Replicas != nil:
+		return *o.Spec.Replicas
+	case exists:
+		return live.Replicas
+	case o.Spec.Autoscaling != nil && o.Spec.Autoscaling.MinReplicas != nil:
+		return *o.Spec.Autoscaling.MinReplicas
+	default:
+		return 1
+	}
+}
+
+// ready reports whether a colour has at least count pods available, all of the wanted revision, and the EndpointSlices of the preview
+// Service show them.
+func (o Observed) ready(color v1alpha1.Color, count int32) bool {
+	live, exists := o.Colors[color]
+	return exists && live.Revision == o.Wanted && live.Settled &&
+		live.Updated == live.Current && live.Updated >= count && live.Available >= count &&
+		o.Previewed == (Preview{Color: color, Revision: o.Wanted}) && o.PreviewEndpoints[color] >= count
+}
+
+// confirmed reports whether the EndpointSlices of the active Service show the colour alone.
+func (o Observed) confirmed(active v1alpha1.Color, count int32) bool {
+	if o.Selected != active || o.ActiveEndpoints[active.Other()] > 0 {
+		return false
+	}
+	return o.ActiveEndpoints[active] >= min(count, max(1, o.Colors[active].Available))
+}

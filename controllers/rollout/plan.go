@@ -1,0 +1,394 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// Plan is what to do next. Executing it twice does no more than executing it once.
+type Plan struct {
+	// Active is the colour that the active Service is to select.
+	Active v1alpha1.Color
+	// Preview is what the preview Service is to select.
+	Preview Preview
+	// Colors are the Deployments to have. A colour that is not in it is left as it is.
+	Colors map[v1alpha1.Color]Target
+	// Serving is the number of pods wanted of the colour that serves: what /scale is to answer.
+	Serving int32
+	// Rollout is the new record for status.
+	Rollout *v1alpha1.RolloutStatus
+	// Transitions are what a user should hear of, oldest first.
+	Transitions []Transition
+	// After is when to look again at the latest, or 0 where only an event can change anything.
+	After time.Duration
+}
+
+// Target is what a colour's Deployment is to be.
+type Target struct {
+	// Revision is the revision to run.
+	Revision string
+	// Replicas is the number of pods.
+	Replicas int32
+}
+
+// Transition is a step that a user cares about.
+type Transition struct {
+	// Warning says whether it is bad news.
+	Warning bool
+	// Reason is a word in CamelCase.
+	Reason string
+	// Message is a sentence.
+	Message string
+}
+
+// Switches reports whether the plan moves traffic from the observed colour to another one.
+func (p Plan) Switches(o Observed) bool {
+	return o.Selected.Valid() && o.Selected != p.Active
+}
+
+// planner is the state of one Compute.
+type planner struct {
+	Observed
+
+	plan    Plan
+	current v1alpha1.Color // the colour that serves now
+	idle    v1alpha1.Color // the other one
+	count   int32          // the number of pods that serve
+}
+
+// Compute plans what to do about what was observed.
+func Compute(o Observed) Plan {
+	current := o.active()
+	p := &planner{Observed: o, current: current, idle: current.Other(), count: o.serving(current)}
+	p.plan = Plan{Active: current, Serving: p.count, Colors: map[v1alpha1.Color]Target{}, Rollout: o.Rollout.DeepCopy()}
+	for color, live := range o.Colors {
+		p.plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
+	}
+	switch serving, exists := o.Colors[current]; {
+	case exists && serving.Revision == o.Wanted:
+		p.settle()
+	case p.mustReplaceInPlace():
+		p.replaceInPlace()
+	default:
+		p.rollOut()
+	}
+	return p.plan
+}
+
+// settle plans for a colour that serves the wanted revision: bring it to its number of pods and let go of the other colour.
+func (p *planner) settle() {
+	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
+	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
+	record := p.plan.Rollout
+	switch {
+	case record == nil:
+		record = p.start()
+		record.ApprovedAt = record.StartedAt
+	case record.Revision != p.Wanted:
+		p.cancel(record)
+	}
+	if record.Revision == p.Wanted {
+		p.conclude(record)
+	}
+	p.releaseIdle(record)
+}
+
+// conclude moves the record of the wanted revision, which serves already, towards its end.
+func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
+	live, idle := p.Colors[p.current], p.Colors[p.idle]
+	since := record.StartedAt
+	if record.ApprovedAt != nil {
+		since = record.ApprovedAt
+	}
+	switch {
+	case record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepDraining:
+	case idle.Replicas > 0 && p.confirmed(p.current, p.count):
+		record.SwitchedAt = p.now()
+		p.step(record, v1alpha1.StepDraining, "%s serves alone; %s stays warm for a rollback", p.current, p.idle)
+		p.tell(false, "Promoted", "revision %s (%s) serves; %s stays warm for %s", record.Revision, p.current, p.idle, p.scaleDownDelay())
+	case idle.Replicas == 0 && live.Settled && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
+		p.complete(record, "revision %s serves with %d pods", record.Revision, p.count)
+	case record.Step == v1alpha1.StepFailed:
+	case (idle.Replicas == 0 || live.Available == 0) && p.overdue(since):
+		p.fail(record, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
+	case idle.Replicas > 0:
+		p.step(record, v1alpha1.StepSwitching, "waiting for the EndpointSlices to show %s alone (%s %d, %s %d ready)",
+			p.current, p.current, p.ActiveEndpoints[p.current], p.idle, p.ActiveEndpoints[p.idle])
+		p.lookAgain(since, p.deadline())
+	default:
+		p.step(record, v1alpha1.StepDeploying, "waiting for the first pods: %d of %d ready", live.Available, p.count)
+		p.lookAgain(since, p.deadline())
+	}
+}
+
+// releaseIdle plans the end of the other colour's pods, once nothing can need them any more.
+func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
+	idle, exists := p.Colors[p.idle]
+	if !exists {
+		return
+	}
+	since, delay := record.SwitchedAt, p.scaleDownDelay()
+	switch record.Step {
+	case v1alpha1.StepDraining:
+	case v1alpha1.StepCancelled, v1alpha1.StepFailed:
+		since, delay = record.EndedAt, p.abortScaleDownDelay()
+	case v1alpha1.StepCompleted:
+		since, delay = record.EndedAt, 0
+	default:
+		return
+	}
+	if idle.Replicas > 0 && !p.released(since, delay) {
+		return
+	}
+	p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
+	if record.Step == v1alpha1.StepDraining {
+		p.complete(record, "revision %s serves; %s has no pods any more", record.Revision, p.idle)
+	}
+}
+
+// released reports whether the other colour's pods may go: the delay has passed, no traffic is sent to them, and they are not the last
+// healthy ones.
+func (p *planner) released(since *metav1.MicroTime, delay time.Duration) bool {
+	if p.Now.Before(at(since).Add(delay)) {
+		p.lookAgain(since, delay)
+		return false
+	}
+	lastHealthy := p.count > 0 && p.Colors[p.current].Available == 0 && p.Colors[p.idle].Available > 0
+	return !lastHealthy && p.Selected == p.plan.Active && p.ActiveEndpoints[p.idle] == 0
+}
+
+// mustReplaceInPlace reports whether the wanted revision has to go into the colour that serves: where that colour has nothing to lose,
+// and the other one must not be touched because it has the only healthy pods, or where nothing exists yet.
+func (p *planner) mustReplaceInPlace() bool {
+	serving, exists := p.Colors[p.current]
+	idle, idleExists := p.Colors[p.idle]
+	switch {
+	case idleExists && idle.Revision == p.Wanted:
+		return false
+	case !exists:
+		return true
+	default:
+		return serving.Available == 0 && idleExists && idle.Available > 0 && p.ActiveEndpoints[p.current] == 0
+	}
+}
+
+// replaceInPlace plans the wanted revision into the colour that serves.
+func (p *planner) replaceInPlace() {
+	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
+	record := p.plan.Rollout
+	if record == nil || record.Revision != p.Wanted || ended(record) {
+		record = p.start()
+	}
+	if _, exists := p.Colors[p.current]; exists && !p.approved(record, true) {
+		p.step(record, v1alpha1.StepWaitingForPromotion, "%s has no healthy pod, so the revision would replace it: set the annotation %s: %s to let it",
+			p.current, v1alpha1.AnnotationPromote, record.Revision)
+		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		return
+	}
+	record.ApprovedAt = record.StartedAt
+	p.step(record, v1alpha1.StepDeploying, "starting %d pods as %s", p.count, p.current)
+	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
+	p.lookAgain(record.StartedAt, p.deadline())
+}
+
+// rollOut plans the wanted revision into the other colour, next to what serves.
+func (p *planner) rollOut() {
+	record := p.plan.Rollout
+	if record == nil || record.Revision != p.Wanted || (ended(record) && record.Step != v1alpha1.StepFailed) {
+		record = p.start()
+	}
+	p.holdServing(record)
+	if record.Step == v1alpha1.StepFailed {
+		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.releaseIdle(record)
+		return
+	}
+	if p.Colors[p.idle].Revision != p.Wanted && p.ActiveEndpoints[p.idle] > 0 {
+		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.step(record, v1alpha1.StepDeploying, "waiting for the EndpointSlices to confirm the last switch before %s is used again", p.idle)
+		return
+	}
+	p.plan.Preview = Preview{Color: p.idle, Revision: p.Wanted}
+	if record.ApprovedAt == nil && !p.prepare(record) {
+		return
+	}
+	p.promote(record)
+}
+
+// prepare plans the preview up to its approval, and reports whether it has it.
+func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
+	size := p.previewSize()
+	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: size}
+	ready := p.ready(p.idle, size)
+	if ready && record.ReadyAt == nil {
+		record.ReadyAt = p.now()
+	}
+	switch live := p.Colors[p.idle]; {
+	case ready && p.approved(record, false):
+		record.ApprovedAt = p.now()
+		return true
+	case ready:
+		p.wait(record)
+	case record.ReadyAt == nil && p.overdue(record.StartedAt):
+		p.fail(record, "%d of %d pods of %s became ready within %s", p.fresh(live), size, p.idle, p.deadline())
+		p.abandon(record)
+	default:
+		p.step(record, v1alpha1.StepDeploying, "waiting for the preview in %s: %d of %d pods ready, %d in the EndpointSlices",
+			p.idle, p.fresh(live), size, p.freshEndpoints())
+		if record.ReadyAt == nil {
+			p.lookAgain(record.StartedAt, p.deadline())
+		}
+	}
+	return false
+}
+
+// wait plans for a preview that is ready and not approved.
+func (p *planner) wait(record *v1alpha1.RolloutStatus) {
+	before := record.Step
+	if p.blueGreen().Promotion == v1alpha1.PromotionManual {
+		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready: to promote it, set the annotation %s: %s",
+			p.idle, v1alpha1.AnnotationPromote, record.Revision)
+	} else {
+		until := at(record.ReadyAt).Add(p.autoPromotionDelay())
+		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is promoted at %s, or once the annotation %s is %s",
+			p.idle, until.UTC().Format(time.RFC3339), v1alpha1.AnnotationPromote, record.Revision)
+		p.lookAgain(record.ReadyAt, p.autoPromotionDelay())
+	}
+	if before != v1alpha1.StepWaitingForPromotion {
+		p.tell(false, "PreviewReady", "%s", record.Message)
+	}
+}
+
+// promote plans an approved revision to full size, and then the switch.
+func (p *planner) promote(record *v1alpha1.RolloutStatus) {
+	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: p.count}
+	switch live := p.Colors[p.idle]; {
+	case p.ready(p.idle, p.count):
+		p.plan.Active = p.idle
+		p.step(record, v1alpha1.StepSwitching, "moving traffic from %s to %s", p.current, p.idle)
+		if record.ReadyAt == nil {
+			record.ReadyAt = p.now()
+		}
+	case p.overdue(record.ApprovedAt):
+		p.fail(record, "%d of %d pods of %s became ready within %s of the approval", p.fresh(live), p.count, p.idle, p.deadline())
+		p.abandon(record)
+	default:
+		p.step(record, v1alpha1.StepScalingUp, "growing %s to what serves: %d of %d pods ready, %d in the EndpointSlices",
+			p.idle, p.fresh(live), p.count, p.freshEndpoints())
+		p.lookAgain(record.ApprovedAt, p.deadline())
+	}
+}
+
+// abandon plans for a preview that has just failed: it is shown to nobody, and keeps its pods for a while, to be looked at.
+func (p *planner) abandon(record *v1alpha1.RolloutStatus) {
+	p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+	if live, exists := p.Colors[p.idle]; exists {
+		p.plan.Colors[p.idle] = Target{Revision: live.Revision, Replicas: live.Replicas}
+	} else {
+		delete(p.plan.Colors, p.idle)
+	}
+	p.releaseIdle(record)
+}
+
+// holdServing plans the number of pods of the colour that serves during a rollout. A change that brings a new revision and another
+// spec.replicas together means the latter for the new version: what serves keeps its size until the switch, or until spec.replicas
+// changes once more. With autoscaling, spec.replicas speaks of the load and counts at once.
+func (p *planner) holdServing(record *v1alpha1.RolloutStatus) {
+	serving := p.Colors[p.current]
+	if record.HeldReplicas != nil && (p.Spec.Autoscaling != nil || p.Spec.Replicas == nil || *p.Spec.Replicas != *record.WantedReplicas) {
+		record.HeldReplicas, record.WantedReplicas = nil, nil
+	}
+	if record.HeldReplicas != nil {
+		p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: *record.HeldReplicas}
+		return
+	}
+	p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: p.count}
+}
+
+// start begins a new record.
+func (p *planner) start() *v1alpha1.RolloutStatus {
+	before := p.plan.Rollout
+	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, StartedAt: p.now()}
+	serving, exists := p.Colors[p.current]
+	idle := p.Colors[p.idle]
+	if exists && serving.Revision != p.Wanted && p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && serving.Replicas != *p.Spec.Replicas {
+		record.HeldReplicas, record.WantedReplicas = new(serving.Replicas), new(*p.Spec.Replicas)
+	}
+	warm := before != nil && before.Revision == serving.Revision &&
+		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
+	if warm && idle.Revision == p.Wanted && idle.Available > 0 {
+		record.Rollback, record.ApprovedAt = true, record.StartedAt
+	}
+	p.plan.Rollout = record
+	p.tell(false, "RolloutStarted", "%s", p.startMessage(record, exists))
+	return record
+}
+
+func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) string {
+	switch {
+	case !exists || p.Colors[p.current].Revision == record.Revision:
+		return fmt.Sprintf("starting revision %s as %s", record.Revision, p.current)
+	case record.Rollback:
+		return fmt.Sprintf("going back to revision %s, which is still warm in %s", record.Revision, p.idle)
+	default:
+		return fmt.Sprintf("rolling out revision %s beside revision %s", record.Revision, p.Colors[p.current].Revision)
+	}
+}
+
+func (p *planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {
+	record.Step, record.Message = step, fmt.Sprintf(format, args...)
+}
+
+func (p *planner) complete(record *v1alpha1.RolloutStatus, format string, args ...any) {
+	record.EndedAt = p.now()
+	p.step(record, v1alpha1.StepCompleted, format, args...)
+	p.tell(false, "RolloutCompleted", "%s", record.Message)
+}
+
+func (p *planner) fail(record *v1alpha1.RolloutStatus, format string, args ...any) {
+	record.EndedAt = p.now()
+	p.step(record, v1alpha1.StepFailed, format, args...)
+	p.tell(true, "RolloutFailed", "revision %s: %s; traffic stays where it is", record.Revision, record.Message)
+}
+
+// cancel ends the record of a revision that was taken back before it served.
+func (p *planner) cancel(record *v1alpha1.RolloutStatus) {
+	switch record.Step {
+	case v1alpha1.StepCancelled:
+		return
+	case v1alpha1.StepFailed:
+	default:
+		record.EndedAt = p.now()
+		p.tell(false, "RolloutCancelled", "revision %s is wanted no longer; revision %s serves on", record.Revision, p.Wanted)
+	}
+	p.step(record, v1alpha1.StepCancelled, "revision %s was taken back; revision %s serves on", record.Revision, p.Wanted)
+}
+
+func (p *planner) tell(warning bool, reason, format string, args ...any) {
+	p.plan.Transitions = append(p.plan.Transitions, Transition{Warning: warning, Reason: reason, Message: fmt.Sprintf(format, args...)})
+}
+
+// approved reports whether the revision may take traffic. An approval names its revision, so that it can't let something newer in.
+func (p *planner) approved(record *v1alpha1.RolloutStatus, urgent bool) bool {
+	switch {
+	case p.Approved == record.Revision:
+		return true
+	case p.blueGreen().Promotion == v1alpha1.PromotionManual:
+		return false
+	default:
+		return urgent || !p.Now.Before(at(record.ReadyAt).Add(p.autoPromotionDelay()))
+	}
+}
+
+func ended(record *v1alpha1.RolloutStatus) bool {
+	switch record.Step {
+	case v1alpha1.StepCompleted, v1alpha1.StepFailed, v1alpha1.StepCancelled:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,88 @@
+package rollout
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// The defaults below are those of the CRD. They count where a GinService was stored before a field existed.
+const (
+	defaultProgressDeadline = 600 * time.Second
+	defaultScaleDownDelay   = 30 * time.Second
+)
+
+func (p *planner) blueGreen() v1alpha1.BlueGreen { return p.Spec.Strategy.BlueGreen }
+
+func (p *planner) deadline() time.Duration {
+	return seconds(p.Spec.ProgressDeadlineSeconds, defaultProgressDeadline)
+}
+
+func (p *planner) autoPromotionDelay() time.Duration {
+	return seconds(p.blueGreen().AutoPromotionSeconds, 0)
+}
+
+func (p *planner) scaleDownDelay() time.Duration {
+	return seconds(p.blueGreen().ScaleDownDelaySeconds, defaultScaleDownDelay)
+}
+
+func (p *planner) abortScaleDownDelay() time.Duration {
+	return seconds(p.blueGreen().AbortScaleDownDelaySeconds, defaultScaleDownDelay)
+}
+
+// previewSize returns the number of pods of a preview that is not approved yet. A service that is scaled to zero gets none.
+func (p *planner) previewSize() int32 {
+	size := p.blueGreen().PreviewReplicas
+	if size == nil || p.count == 0 {
+		return p.count
+	}
+	return *size
+}
+
+// fresh returns the number of available pods of the wanted revision in the other colour. Until old pods are gone it is not known which
+// of them the available ones are, so that no more are claimed than are new.
+func (p *planner) fresh(live Color) int32 {
+	if live.Revision != p.Wanted || !live.Settled {
+		return 0
+	}
+	return min(live.Updated, live.Available)
+}
+
+// freshEndpoints returns the number of ready endpoints of the preview Service, or 0 while it selects something else.
+func (p *planner) freshEndpoints() int32 {
+	if p.Previewed != (Preview{Color: p.idle, Revision: p.Wanted}) {
+		return 0
+	}
+	return p.PreviewEndpoints[p.idle]
+}
+
+func (p *planner) now() *metav1.MicroTime { return &metav1.MicroTime{Time: p.Now} }
+
+func (p *planner) overdue(since *metav1.MicroTime) bool {
+	return !p.Now.Before(at(since).Add(p.deadline()))
+}
+
+// lookAgain asks for another look when a timer ends, if it is the first one to.
+func (p *planner) lookAgain(since *metav1.MicroTime, delay time.Duration) {
+	after := max(at(since).Add(delay).Sub(p.Now), time.Millisecond)
+	if p.plan.After == 0 || after < p.plan.After {
+		p.plan.After = after
+	}
+}
+
+func seconds(value *int32, otherwise time.Duration) time.Duration {
+	if value == nil {
+		return otherwise
+	}
+	return time.Duration(*value) * time.Second
+}
+
+// at returns the time of a timer. One that is missing began long ago, so that nothing waits for it forever.
+func at(t *metav1.MicroTime) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
