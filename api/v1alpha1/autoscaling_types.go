@@ -33,6 +33,8 @@ type Autoscaling struct {
 	// behavior limits how fast the number of pods changes; it is passed through to the HorizontalPodAutoscaler. Default: that of
 	// Kubernetes.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.scaleUp) || [self.scaleUp].all(r, !has(r.stabilizationWindowSeconds) || (r.stabilizationWindowSeconds >= 0 && r.stabilizationWindowSeconds <= 3600))) && (!has(self.scaleDown) || [self.scaleDown].all(r, !has(r.stabilizationWindowSeconds) || (r.stabilizationWindowSeconds >= 0 && r.stabilizationWindowSeconds <= 3600)))",message="autoscaling.behavior: stabilizationWindowSeconds must be from 0 to 3600"
+	// +kubebuilder:validation:XValidation:rule="(!has(self.scaleUp) || [self.scaleUp].all(r, !has(r.selectPolicy) || r.selectPolicy in ['Max', 'Min', 'Disabled'])) && (!has(self.scaleDown) || [self.scaleDown].all(r, !has(r.selectPolicy) || r.selectPolicy in ['Max', 'Min', 'Disabled']))",message="autoscaling.behavior: selectPolicy must be Max, Min or Disabled"
 	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
 }
 

@@ -19,7 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Preview",type=string,JSONPath=`.status.previewRevision`,description="The revision that is being prepared"
 // +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.rollout.step`,description="Where the latest rollout is"
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`,description="Pods of the colour that serves"
-// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`,priority=1
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`,description="The image that is wanted"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 52",message="metadata.name: must be at most 52 characters, so that the names of the Deployments, Services and pods made from it fit"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: must be lower-case letters, digits and '-', begin with a letter and end with a letter or digit, because it becomes the name of a Service"
@@ -139,12 +139,15 @@ type ServiceSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('gin-operator.dev/'))",message="service.annotations: keys under gin-operator.dev/ belong to the operator: choose another prefix"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="service.annotations: keys must be letters, digits, '-', '_' and '.', at most 63 of them, with an optional prefix such as example.com/"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, k.size() + self[k].size()).sum() <= 262144",message="service.annotations: keys and values together must stay within 256 KiB: make them shorter"
 	Annotations map[string]string `json:"annotations,omitempty"`
 
 	// appProtocol is a hint for proxies and meshes about the protocol, such as "kubernetes.io/h2c". Default: none.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="service.appProtocol: must be a name such as http, or one with a prefix such as kubernetes.io/h2c"
 	AppProtocol *string `json:"appProtocol,omitempty"`
 
 	// sessionAffinity binds a client to one pod. Default: None.

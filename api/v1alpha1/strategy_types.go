@@ -1,8 +1,6 @@
 package v1alpha1
 
 // Strategy says how a new revision replaces the old one.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.blueGreen) || !has(self.type) || self.type == 'BlueGreen'",message="strategy.blueGreen: needs strategy.type: BlueGreen"
 type Strategy struct {
 	// type is the kind of rollout. Default: BlueGreen.
 	// +optional

@@ -10,6 +10,7 @@ import (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.drainSeconds) || !has(self.terminationGracePeriodSeconds) || self.drainSeconds < self.terminationGracePeriodSeconds",message="drainSeconds: must be less than terminationGracePeriodSeconds, which includes it: what is left is the time for requests in flight"
 // +kubebuilder:validation:XValidation:rule="has(self.configMountPath) || !has(self.config) || self.config.all(k, k.matches('^[A-Za-z_][A-Za-z0-9_]*$'))",message="config: keys become environment variables and must be letters, digits and '_', not beginning with a digit; set configMountPath to get files instead"
+// +kubebuilder:validation:XValidation:rule="has(self.configMountPath) || !has(self.config) || self.config.all(k, !(k in ['PORT', 'METRICS_PORT', 'POD_NAME', 'POD_NAMESPACE']) && !k.startsWith('GIN_SERVICE_'))",message="config: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_* are set by the operator: change spec.ports, or choose another name"
 // +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="volumeMounts: each name must be that of an entry in volumes"
 // +kubebuilder:validation:XValidation:rule="!has(self.configMountPath) || !has(self.volumeMounts) || !self.volumeMounts.exists(m, m.mountPath == self.configMountPath)",message="configMountPath: is also the mountPath of a volumeMount: choose another path for one of them"
 type WorkloadSpec struct {
@@ -54,6 +55,8 @@ type WorkloadSpec struct {
 	// container as environment variables, or as files with configMountPath. All keys and values together must stay below 1 MiB.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$') && k != '.' && !k.startsWith('..'))",message="config: keys must be 1 to 253 letters, digits, '-', '_' and '.', and neither be '.' nor begin with '..'"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, k.size() + self[k].size()).sum() <= 1048576",message="config: keys and values together must stay within 1 MiB, the limit of a ConfigMap: move large files into the image or a volume"
 	Config map[string]string `json:"config,omitempty"`
 
 	// configMountPath is an absolute path at which config appears as files, one for each key. Default: config is given as environment
@@ -111,6 +114,7 @@ type WorkloadSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="serviceAccountName: must be the name of a ServiceAccount: lower-case letters, digits, '-' and '.'"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
 	// automountServiceAccountToken says whether the pods get a token for the Kubernetes API. Default: false.
@@ -230,6 +234,7 @@ type FieldReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self in ['metadata.name', 'metadata.namespace', 'metadata.uid', 'spec.nodeName', 'spec.serviceAccountName', 'status.hostIP', 'status.hostIPs', 'status.podIP', 'status.podIPs'] || self.matches('^metadata[.](labels|annotations)[[].+[]]$')",message="env.valueFrom.fieldRef.fieldPath: must be metadata.name, metadata.namespace, metadata.uid, metadata.labels['<key>'], metadata.annotations['<key>'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP or status.podIPs"
 	FieldPath string `json:"fieldPath,omitempty"`
 }
 
@@ -239,6 +244,7 @@ type ResourceFieldReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(limits|requests)[.](cpu|memory|ephemeral-storage|hugepages-.+)$')",message="env.valueFrom.resourceFieldRef.resource: must be limits or requests, a dot, and cpu, memory, ephemeral-storage or hugepages-<size>"
 	Resource string `json:"resource,omitempty"`
 }
 
@@ -274,15 +280,19 @@ type OptionalReference struct {
 }
 
 // Resources are what each pod asks for, and its limits.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || ['cpu', 'memory', 'ephemeral-storage'].all(k, !(k in self.requests) || !(k in self.limits) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",message="resources.requests: must not exceed resources.limits: lower the request or raise the limit"
 type Resources struct {
 	// requests are what the scheduler sets aside for a pod.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",message="resources.requests: keys must be cpu, memory, ephemeral-storage, hugepages-<size> or a resource with a domain, such as example.com/gpu"
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 
 	// limits are what a pod may use at most.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",message="resources.limits: keys must be cpu, memory, ephemeral-storage, hugepages-<size> or a resource with a domain, such as example.com/gpu"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 
@@ -406,12 +416,16 @@ type Scheduling struct {
 	// nodeSelector are labels that a node must have.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue() && self[k].size() <= 63)",message="scheduling.nodeSelector: keys and values must be those of labels: letters, digits, '-', '_' and '.', at most 63 of them"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
 	// tolerations are taints that the pods put up with.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.operator) || t.operator in ['Exists', 'Equal', 'Lt', 'Gt'])",message="scheduling.tolerations: operator must be Exists, Equal, Lt or Gt"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.effect) || t.effect in ['NoSchedule', 'PreferNoSchedule', 'NoExecute'])",message="scheduling.tolerations: effect must be NoSchedule, PreferNoSchedule or NoExecute, or left out for all of them"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(t.key) || (has(t.operator) && t.operator == 'Exists'))",message="scheduling.tolerations: an entry without key needs operator: Exists"
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
 	// affinity attracts the pods to nodes, and to or from other pods of the namespace.
@@ -423,11 +437,14 @@ type Scheduling struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.whenUnsatisfiable in ['DoNotSchedule', 'ScheduleAnyway'])",message="scheduling.topologySpreadConstraints: whenUnsatisfiable must be DoNotSchedule or ScheduleAnyway"
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.maxSkew >= 1)",message="scheduling.topologySpreadConstraints: maxSkew must be at least 1"
 	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
 
 	// priorityClassName is the PriorityClass of the pods. Default: the cluster's default.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="scheduling.priorityClassName: must be the name of a PriorityClass: lower-case letters, digits, '-' and '.'"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 }
 
