@@ -1,0 +1,51 @@
+package resources
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/names"
+)
+
+const (
+	// AnnotationTemplate, on Deployments and ControllerRevisions, has the version of the pod template that the revision is rendered
+	// with. What a released version renders never changes, and a newer one is used for new revisions alone, so that an upgrade of
+	// the operator restarts no pod.
+	AnnotationTemplate = "apps.gin-operator.dev/template"
+	// TemplateVersion is the version that this operator renders.
+	TemplateVersion = "1"
+)
+
+const (
+	defaultProgressDeadlineSeconds int32 = 600
+	defaultMinReadySeconds         int32 = 0
+)
+
+// Deployment is the Deployment of one colour of gs, holding rev with that many replicas.
+//
+// A colour whose template changes while it has pods keeps them until as many new ones are ready. It keeps no old ReplicaSets: the
+// history of a GinService is in ControllerRevisions, and going back is a matter of colours.
+func Deployment(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision, replicas int32) *appsv1ac.DeploymentApplyConfiguration {
+	return appsv1ac.Deployment(names.Deployment(gs.Name, color), gs.Namespace).
+		WithLabels(colorLabels(gs, color, rev.Name)).
+		WithAnnotations(templateAnnotation()).
+		WithOwnerReferences(controllerReference(gs)).
+		WithSpec(appsv1ac.DeploymentSpec().
+			WithReplicas(replicas).
+			WithSelector(colorSelector(gs, color)).
+			WithStrategy(appsv1ac.DeploymentStrategy().
+				WithType(appsv1.RollingUpdateDeploymentStrategyType).
+				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
+					WithMaxSurge(intstr.FromString("100%")).
+					WithMaxUnavailable(intstr.FromInt32(0)))).
+			WithRevisionHistoryLimit(0).
+			WithProgressDeadlineSeconds(valueOr(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadlineSeconds)).
+			WithMinReadySeconds(valueOr(gs.Spec.MinReadySeconds, defaultMinReadySeconds)).
+			WithTemplate(podTemplate(gs, color, rev)))
+}
+
+func templateAnnotation() map[string]string {
+	return map[string]string{AnnotationTemplate: TemplateVersion}
+}
