@@ -69,7 +69,7 @@ func (l layout) binary(name string) string {
 }
 
 // lockFile is outside state, because `down` removes state while it holds the lock.
-func (l layout) lockFile() string { return filepath.Join(l.binDir(), ".lock") }
+func (l layout) lockFile() string { return filepath.Join(l.project, "bin", ".cluster.lock") }
 
 func (l layout) state() string { return filepath.Join(l.project, ".cluster") }
 func (l layout) in(elements ...string) string {
