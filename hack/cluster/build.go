@@ -53,6 +53,15 @@ func build(ctx context.Context, l layout, groups []string, out io.Writer) error 
 		fmt.Fprintf(out, "bin/k8s is up to date (%s)\n", strings.Join(groups, ", "))
 		return nil
 	}
+	release, err := lockBuild(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// Another build may have been here while this one waited.
+	if stale, err = staleComponents(l, selected); err != nil {
+		return err
+	}
 	if err := installBuildPackages(ctx, stale, out); err != nil {
 		return err
 	}

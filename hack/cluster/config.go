@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"text/template"
 )
 
@@ -155,7 +156,20 @@ func writeConfigs(l layout, s settings) error {
 			return fmt.Errorf("writing the kubeconfig of %s: %w", user, err)
 		}
 	}
-	return nil
+	return giveToCaller(l.kubeconfig())
+}
+
+// giveToCaller makes a file belong to the person who called sudo, so that kubectl works without it.
+func giveToCaller(path string) error {
+	uid, err := strconv.Atoi(os.Getenv("SUDO_UID"))
+	if err != nil {
+		return nil //nolint:nilerr // Not called with sudo.
+	}
+	gid, err := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if err != nil {
+		return nil //nolint:nilerr // Not called with sudo.
+	}
+	return os.Chown(path, uid, gid)
 }
 
 // writeKubeconfig writes a kubeconfig that holds its certificates, so that it can be copied. The address is right on both

@@ -12,7 +12,7 @@ import (
 
 const killTimeout = 20 * time.Second
 
-func downCommand(_ context.Context, l layout, arguments []string) error {
+func downCommand(ctx context.Context, l layout, arguments []string) error {
 	flags := flag.NewFlagSet("down", flag.ContinueOnError)
 	keepLogs := flags.Bool("keep-logs", false, "leave .cluster/logs")
 	if err := flags.Parse(arguments); err != nil {
@@ -21,7 +21,7 @@ func downCommand(_ context.Context, l layout, arguments []string) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
-	release, err := lock(l)
+	release, err := lockCluster(ctx, l)
 	if err != nil {
 		return err
 	}

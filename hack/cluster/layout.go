@@ -44,8 +44,11 @@ func findLayout() (layout, error) {
 
 // projectAbove walks up from dir until a folder holds hack/cluster/components.
 func projectAbove(dir string) (string, bool) {
-	dir, err := filepath.EvalSymlinks(dir)
+	dir, err := filepath.Abs(dir)
 	if err != nil {
+		return "", false
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return "", false
 	}
 	for {
@@ -68,9 +71,7 @@ func (l layout) binary(name string) string {
 	return filepath.Join(l.binDir(), name)
 }
 
-// lockFile is outside state, because `down` removes state while it holds the lock.
-func (l layout) lockFile() string { return filepath.Join(l.project, "bin", ".cluster.lock") }
-
+// state is the folder of the cluster that runs or ran last. The locks are outside: `down` removes it while it holds one.
 func (l layout) state() string { return filepath.Join(l.project, ".cluster") }
 func (l layout) in(elements ...string) string {
 	return filepath.Join(append([]string{l.state()}, elements...)...)
@@ -86,8 +87,14 @@ func (l layout) settings() string          { return l.in("cluster.json") }
 
 // makeStateDirs creates the folders that the parts write to.
 func (l layout) makeStateDirs() error {
+	// Whoever called sudo reads the kubeconfig and the logs from here; keys and data are in folders that are root's.
+	for _, dir := range []string{l.state(), l.logs()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("making the cluster's folders: %w", err)
+		}
+	}
 	for _, dir := range []string{
-		l.logs(), l.pids(), l.certs(), l.in("config"), l.in("etcd"), l.in("images"),
+		l.pids(), l.certs(), l.in("config"), l.in("etcd"),
 		l.in("lib", "kubelet"), l.in("lib", "containerd"), l.in("log"), l.in("cni"),
 	} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

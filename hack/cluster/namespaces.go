@@ -82,7 +82,7 @@ func startPart(l layout, holder process, p part) error {
 
 // daemon prepares a part's command with its log.
 func daemon(l layout, p part) (*exec.Cmd, func(), error) {
-	log, err := os.OpenFile(l.log(p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(l.log(p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,21 +51,40 @@ func onOverlay(path string) bool {
 	return unix.Statfs(path, &fs) == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC
 }
 
-// lock keeps two runs of `up` and `down` of one project from getting in each other's way. The kernel lets go of it with the
-// process, so a crash leaves nothing.
-func lock(l layout) (release func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(l.lockFile()), 0o755); err != nil {
+// lockCluster keeps two runs of `up` and `down` of one project from getting in each other's way.
+func lockCluster(ctx context.Context, l layout) (release func(), err error) {
+	return lock(ctx, filepath.Join(l.project, "bin", ".cluster.lock"))
+}
+
+// lockBuild keeps two builds from writing to the same folder.
+func lockBuild(ctx context.Context, l layout) (release func(), err error) {
+	return lock(ctx, filepath.Join(l.project, "bin", ".build.lock"))
+}
+
+// lock takes a file lock. The kernel lets go of it with the process, so a crash leaves nothing that would have to be removed.
+func lock(ctx context.Context, path string) (release func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(l.lockFile(), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		fmt.Fprintln(os.Stderr, "waiting for another `cluster` command of this project to end")
-		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
-			return nil, fmt.Errorf("locking %s: %w", file.Name(), err)
+	for told := false; ; told = true {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), file.Close())
+		}
+		if !told {
+			fmt.Fprintln(os.Stderr, "waiting for another `cluster` command of this project to end")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), file.Close())
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return func() { file.Close() }, nil
 }

@@ -34,7 +34,7 @@ func upCommand(ctx context.Context, l layout, arguments []string) error {
 	if err := checkRequirements(l); err != nil {
 		return err
 	}
-	release, err := lock(l)
+	release, err := lockCluster(ctx, l)
 	if err != nil {
 		return err
 	}
