@@ -18,32 +18,32 @@ const (
 	TemplateVersion = "1"
 )
 
-const (
-	defaultProgressDeadlineSeconds int32 = 600
-	defaultMinReadySeconds         int32 = 0
-)
+const defaultProgressDeadlineSeconds int32 = 600
 
 // Deployment is the Deployment of one colour of gs, holding rev with that many replicas.
 //
 // A colour whose template changes while it has pods keeps them until as many new ones are ready. It keeps no old ReplicaSets: the
 // history of a GinService is in ControllerRevisions, and going back is a matter of colours.
 func Deployment(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision, replicas int32) *appsv1ac.DeploymentApplyConfiguration {
+	spec := appsv1ac.DeploymentSpec().
+		WithReplicas(replicas).
+		WithSelector(colorSelector(gs, color)).
+		WithStrategy(appsv1ac.DeploymentStrategy().
+			WithType(appsv1.RollingUpdateDeploymentStrategyType).
+			WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
+				WithMaxSurge(intstr.FromString("100%")).
+				WithMaxUnavailable(intstr.FromInt32(0)))).
+		WithRevisionHistoryLimit(0).
+		WithProgressDeadlineSeconds(valueOr(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadlineSeconds)).
+		WithTemplate(podTemplate(gs, color, rev))
+	if seconds := valueOr(gs.Spec.MinReadySeconds, 0); seconds > 0 { // 0 is left out by the API server.
+		spec.WithMinReadySeconds(seconds)
+	}
 	return appsv1ac.Deployment(names.Deployment(gs.Name, color), gs.Namespace).
 		WithLabels(colorLabels(gs, color, rev.Name)).
 		WithAnnotations(templateAnnotation()).
 		WithOwnerReferences(controllerReference(gs)).
-		WithSpec(appsv1ac.DeploymentSpec().
-			WithReplicas(replicas).
-			WithSelector(colorSelector(gs, color)).
-			WithStrategy(appsv1ac.DeploymentStrategy().
-				WithType(appsv1.RollingUpdateDeploymentStrategyType).
-				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
-					WithMaxSurge(intstr.FromString("100%")).
-					WithMaxUnavailable(intstr.FromInt32(0)))).
-			WithRevisionHistoryLimit(0).
-			WithProgressDeadlineSeconds(valueOr(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadlineSeconds)).
-			WithMinReadySeconds(valueOr(gs.Spec.MinReadySeconds, defaultMinReadySeconds)).
-			WithTemplate(podTemplate(gs, color, rev)))
+		WithSpec(spec)
 }
 
 func templateAnnotation() map[string]string {

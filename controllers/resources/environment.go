@@ -104,11 +104,11 @@ func variableSource(s *v1alpha1.EnvVarSource) *corev1ac.EnvVarSourceApplyConfigu
 	built := corev1ac.EnvVarSource()
 	if ref := s.ConfigMapKeyRef; ref != nil {
 		built.WithConfigMapKeyRef(corev1ac.ConfigMapKeySelector().WithName(ref.Name).WithKey(ref.Key))
-		built.ConfigMapKeyRef.Optional = copyOf(ref.Optional)
+		built.ConfigMapKeyRef.Optional = trueOrNone(ref.Optional)
 	}
 	if ref := s.SecretKeyRef; ref != nil {
 		built.WithSecretKeyRef(corev1ac.SecretKeySelector().WithName(ref.Name).WithKey(ref.Key))
-		built.SecretKeyRef.Optional = copyOf(ref.Optional)
+		built.SecretKeyRef.Optional = trueOrNone(ref.Optional)
 	}
 	if ref := s.FieldRef; ref != nil {
 		built.WithFieldRef(fieldRef(ref.FieldPath))
@@ -140,20 +140,21 @@ func userSource(s *v1alpha1.EnvFromSource) *corev1ac.EnvFromSourceApplyConfigura
 	}
 	if ref := s.ConfigMapRef; ref != nil {
 		built.WithConfigMapRef(corev1ac.ConfigMapEnvSource().WithName(ref.Name))
-		built.ConfigMapRef.Optional = copyOf(ref.Optional)
+		built.ConfigMapRef.Optional = trueOrNone(ref.Optional)
 	}
 	if ref := s.SecretRef; ref != nil {
 		built.WithSecretRef(corev1ac.SecretEnvSource().WithName(ref.Name))
-		built.SecretRef.Optional = copyOf(ref.Optional)
+		built.SecretRef.Optional = trueOrNone(ref.Optional)
 	}
 	return built
 }
 
 func decimal(n int32) string { return strconv.FormatInt(int64(n), 10) }
 
-func copyOf[T any](field *T) *T {
-	if field == nil {
-		return nil
+// trueOrNone leaves out a false, which says nothing, but would be a difference between two pod templates.
+func trueOrNone(field *bool) *bool {
+	if valueOr(field, false) {
+		return new(true)
 	}
-	return new(*field)
+	return nil
 }

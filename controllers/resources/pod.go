@@ -40,7 +40,7 @@ func podTemplate(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision) *c
 	if w.ServiceAccountName != "" {
 		pod.WithServiceAccountName(w.ServiceAccountName)
 	}
-	schedule(pod, &w.Scheduling, colorSelector(gs, color))
+	schedule(pod, &w.Scheduling, SelectorLabels(gs, color))
 	return corev1ac.PodTemplateSpec().WithLabels(colorLabels(gs, color, rev.Name)).WithSpec(pod)
 }
 

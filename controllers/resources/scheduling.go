@@ -1,16 +1,15 @@
 package resources
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
-// schedule puts s into pod. Terms that name no pods are about those that own selects: the pods of the same colour.
-func schedule(pod *corev1ac.PodSpecApplyConfiguration, s *v1alpha1.Scheduling, own *metav1ac.LabelSelectorApplyConfiguration) {
+// schedule puts s into pod. Terms that name no pods are about those with the labels own: the pods of the same colour.
+func schedule(pod *corev1ac.PodSpecApplyConfiguration, s *v1alpha1.Scheduling, own map[string]string) {
 	pod.WithNodeSelector(s.NodeSelector)
 	for i := range s.Tolerations {
 		pod.WithTolerations(convert[corev1ac.TolerationApplyConfiguration](&s.Tolerations[i]))
@@ -21,7 +20,7 @@ func schedule(pod *corev1ac.PodSpecApplyConfiguration, s *v1alpha1.Scheduling, o
 	for i := range s.TopologySpreadConstraints {
 		constraint := convert[corev1ac.TopologySpreadConstraintApplyConfiguration](&s.TopologySpreadConstraints[i])
 		if constraint.LabelSelector == nil {
-			constraint.WithLabelSelector(own)
+			constraint.WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(own))
 		}
 		pod.WithTopologySpreadConstraints(constraint)
 	}
@@ -30,7 +29,7 @@ func schedule(pod *corev1ac.PodSpecApplyConfiguration, s *v1alpha1.Scheduling, o
 	}
 }
 
-func affinity(a *v1alpha1.Affinity, own *metav1ac.LabelSelectorApplyConfiguration) *corev1ac.AffinityApplyConfiguration {
+func affinity(a *v1alpha1.Affinity, own map[string]string) *corev1ac.AffinityApplyConfiguration {
 	built := corev1ac.Affinity()
 	if a.NodeAffinity != nil {
 		built.WithNodeAffinity(convert[corev1ac.NodeAffinityApplyConfiguration](a.NodeAffinity))
@@ -50,7 +49,7 @@ func affinity(a *v1alpha1.Affinity, own *metav1ac.LabelSelectorApplyConfiguratio
 	return built
 }
 
-func affinityTerms(a *v1alpha1.PodAffinity, own *metav1ac.LabelSelectorApplyConfiguration) (
+func affinityTerms(a *v1alpha1.PodAffinity, own map[string]string) (
 	required []*corev1ac.PodAffinityTermApplyConfiguration, preferred []*corev1ac.WeightedPodAffinityTermApplyConfiguration,
 ) {
 	for i := range a.RequiredDuringSchedulingIgnoredDuringExecution {
@@ -65,10 +64,10 @@ func affinityTerms(a *v1alpha1.PodAffinity, own *metav1ac.LabelSelectorApplyConf
 	return required, preferred
 }
 
-func affinityTerm(t *v1alpha1.PodAffinityTerm, own *metav1ac.LabelSelectorApplyConfiguration) *corev1ac.PodAffinityTermApplyConfiguration {
+func affinityTerm(t *v1alpha1.PodAffinityTerm, own map[string]string) *corev1ac.PodAffinityTermApplyConfiguration {
 	selector := labelSelector(t.LabelSelector)
 	if selector == nil {
-		selector = own
+		selector = metav1ac.LabelSelector().WithMatchLabels(own)
 	}
 	return corev1ac.PodAffinityTerm().WithLabelSelector(selector).WithTopologyKey(t.TopologyKey)
 }

@@ -51,7 +51,9 @@ func baseService(gs *v1alpha1.GinService, name, role string) *corev1ac.ServiceAp
 		WithProtocol(corev1.ProtocolTCP).
 		WithPort(valueOr(gs.Spec.Service.Port, defaultServicePort)).
 		WithTargetPort(intstr.FromString(portHTTP))
-	port.AppProtocol = copyOf(gs.Spec.Service.AppProtocol)
+	if protocol := gs.Spec.Service.AppProtocol; protocol != nil {
+		port.WithAppProtocol(*protocol)
+	}
 	return corev1ac.Service(name, gs.Namespace).
 		WithLabels(labels).
 		WithOwnerReferences(controllerReference(gs)).

@@ -11,7 +11,9 @@ import (
 // configVolume is the volume of config as files. The CRD keeps names that begin with gin-service- for the operator.
 const configVolume = "gin-service-config"
 
-func hasConfigFiles(w *v1alpha1.WorkloadSpec) bool { return len(w.Config) > 0 && w.ConfigMountPath != "" }
+func hasConfigFiles(w *v1alpha1.WorkloadSpec) bool {
+	return len(w.Config) > 0 && w.ConfigMountPath != ""
+}
 
 func volumes(gs *v1alpha1.GinService, rev Revision) []*corev1ac.VolumeApplyConfiguration {
 	w := &rev.Workload
