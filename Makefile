@@ -1,0 +1,193 @@
+# `make` or `make help` lists the targets. Everything that is built goes to bin/, which git ignores; tools are built from the versions in
+# hack/tools/go.mod. Nothing is built twice: the second run of a target takes seconds.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+VERSION ?= v0.1.0
+IMAGE ?= ghcr.io/gin-operator/gin-operator:$(VERSION)
+SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
+PLATFORMS ?= linux/amd64,linux/arm64
+# More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
+TEST_FLAGS ?=
+
+BIN := $(CURDIR)/bin
+GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+# The components of hack/cluster are modules of one small file each; building them is their check, and linting them would compile
+# Kubernetes once more.
+LINT_MODULES := . hack/cluster hack/tools
+MODULES = $(patsubst %/go.mod,%,$(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod'))
+KUBECTL = $(or $(shell command -v kubectl),$(BIN)/k8s/kubectl)
+
+# Binaries from outside win, as envtest has it.
+ifeq ($(origin KUBEBUILDER_ASSETS),undefined)
+KUBEBUILDER_ASSETS := $(BIN)/k8s
+ASSETS := k8s
+endif
+export KUBEBUILDER_ASSETS
+
+##@ Try it
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build bin/cluster ## Bring up a real Kubernetes and show a blue/green upgrade, autoscaling and a rollback under load (root)
+	hack/demo/run
+
+.PHONY: demo-down
+demo-down: cluster-down ## Stop what the demo left running
+
+.PHONY: cluster-up
+cluster-up: bin/cluster ## Start the single-node Kubernetes, or repair it (root; the first build takes a while)
+	bin/cluster up
+
+.PHONY: cluster-down
+cluster-down: bin/cluster ## Stop it and remove all of its data
+	bin/cluster down
+
+.PHONY: load-images
+load-images: build bin/cluster ## Load the images of the operator and the sample application into it
+	bin/cluster load-image --image $(IMAGE) --binary bin/manager
+	bin/cluster load-image --image $(SAMPLEAPP_IMAGE) --binary bin/sampleapp
+
+##@ Build
+
+.PHONY: build
+build: check-go ## Build the operator, the sample application and the load generator into bin/
+	$(GO_BUILD) -o bin/manager .
+	$(GO_BUILD) -o bin/sampleapp ./sampleapp
+	$(GO_BUILD) -o bin/load ./hack/load
+
+.PHONY: build-installer
+build-installer: ## Write everything that installs the operator to dist/install.yaml; IMAGE names another image
+	@mkdir -p dist
+	image='$(IMAGE)'; printf '%s\n' 'resources: [../config/default]' \
+		"images: [{name: ghcr.io/gin-operator/gin-operator, newName: \"$${image%:*}\", newTag: \"$${image##*:}\"}]" >dist/kustomization.yaml
+	$(KUBECTL) kustomize dist >dist/install.yaml
+
+.PHONY: docker-build
+docker-build: ## Build the images with Docker
+	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+	docker build --build-arg VERSION=$(VERSION) --tag $(SAMPLEAPP_IMAGE) --file sampleapp/Dockerfile .
+
+.PHONY: docker-buildx
+docker-buildx: ## Build the images for PLATFORMS with Docker, and push them
+	docker buildx build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) --tag $(IMAGE) --push .
+	docker buildx build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) --tag $(SAMPLEAPP_IMAGE) --file sampleapp/Dockerfile --push .
+
+##@ Install, into the cluster of the current kubeconfig
+
+.PHONY: install
+install: ## Install the CustomResourceDefinition only
+	$(KUBECTL) apply -k config/crd
+
+.PHONY: uninstall
+uninstall: ## Remove it, and with it every GinService
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: build-installer ## Install the operator; IMAGE names another image
+	$(KUBECTL) apply -f dist/install.yaml
+
+.PHONY: undeploy
+undeploy: build-installer ## Remove the operator, the CustomResourceDefinition and every GinService
+	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
+
+##@ Check
+
+.PHONY: test
+test: check-go check-cc $(ASSETS) ## Run the unit tests, and the integration tests against a real control plane
+	go test -race -shuffle=on -timeout 30m $(TEST_FLAGS) $$(go list ./... | grep -v /test/e2e)
+	cd hack/cluster && go test -shuffle=on $(TEST_FLAGS) ./...
+
+.PHONY: test-e2e
+test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings up a cluster of their own and ends it (root)
+	go test -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
+
+.PHONY: bench
+bench: build bin/cluster ## Measure the operator against a real control plane with simulated pods
+	bin/cluster build control-plane kwok
+	hack/bench/run
+
+.PHONY: lint
+lint: check-go bin/golangci-lint ## Lint all code, and the API by the conventions of Kubernetes
+	@for module in $(LINT_MODULES); do echo "golangci-lint run $$module"; (cd "$$module" && $(BIN)/golangci-lint run ./...); done
+
+.PHONY: verify
+verify: check-go ## Check that generated files are current, code is formatted and modules are tidy
+	@state() { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null || true; }; \
+	before=$$(state); $(MAKE) --no-print-directory generate manifests api-docs format tidy; \
+	if ! difference=$$(diff <(echo "$$before") <(state)); then \
+		sed -n 's/^[<>] [0-9a-f]*  /  /p' <<<"$$difference" | sort -u; \
+		echo 'verify: these files were not current, and are now: commit them. `make generate manifests api-docs format tidy` does the same.' >&2; \
+		exit 1; \
+	fi
+	@echo 'verify: generated files are current, code is formatted, modules are tidy'
+
+##@ Change
+
+.PHONY: generate
+generate: bin/controller-gen ## Generate the API's methods
+	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: bin/controller-gen ## Generate the CustomResourceDefinition and the operator's role
+	bin/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	bin/controller-gen rbac:roleName=gin-operator-manager paths=./controllers output:rbac:artifacts:config=config/rbac
+
+.PHONY: api-docs
+api-docs: bin/crd-ref-docs ## Generate the API reference
+	@mkdir -p docs/reference
+	bin/crd-ref-docs --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown --output-path=docs/reference/api.md --max-depth=20 --log-level=WARN
+
+.PHONY: format
+format: bin/golangci-lint ## Format all code
+	bin/golangci-lint fmt
+
+.PHONY: tidy
+tidy: ## Tidy every module
+	@for module in $(MODULES); do echo "go mod tidy $$module"; (cd "$$module" && go mod tidy); done
+
+.PHONY: clean
+clean: ## Remove what was built, but for the binaries of Kubernetes, which take minutes
+	rm -rf dist $(addprefix bin/,manager sampleapp load cluster controller-gen crd-ref-docs golangci-lint)
+
+# What the targets above need.
+
+.PHONY: check-go
+check-go:
+	@if ! command -v go >/dev/null; then echo 'This needs Go $(GO_VERSION) or later, and there is no go on the PATH: see https://go.dev/doc/install' >&2; exit 1; fi
+	@have=$$(go env GOVERSION) && printf '%s\n' '$(GO_VERSION)' "$${have#go}" | sort --version-sort --check=quiet || \
+		{ echo "This needs Go $(GO_VERSION) or later, and go on the PATH is $${have:-older}: see https://go.dev/doc/install" >&2; exit 1; }
+
+.PHONY: check-cc
+check-cc:
+	@command -v "$$(go env CC)" >/dev/null || \
+		{ echo "The race detector needs a C compiler, and there is no $$(go env CC) on the PATH: install gcc and libc6-dev (Debian's names)" >&2; exit 1; }
+
+# Built each time, because Go knows better than make what has changed.
+.PHONY: bin/cluster
+bin/cluster: check-go
+	@cd hack/cluster && CGO_ENABLED=0 go build -trimpath -o $(BIN)/cluster .
+
+.PHONY: k8s
+k8s: bin/cluster
+	@bin/cluster build control-plane
+
+TOOLS_MODULE := hack/tools/go.mod hack/tools/go.sum
+
+bin/golangci-lint: $(TOOLS_MODULE) hack/tools/golangci-lint/main.go
+	@echo 'building golangci-lint (two minutes, once)'
+	@cd hack/tools && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/golangci-lint ./golangci-lint && touch $(BIN)/golangci-lint
+
+bin/controller-gen: $(TOOLS_MODULE)
+	@cd hack/tools && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen && touch $(BIN)/controller-gen
+
+bin/crd-ref-docs: $(TOOLS_MODULE)
+	@cd hack/tools && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/crd-ref-docs github.com/elastic/crd-ref-docs && touch $(BIN)/crd-ref-docs
