@@ -107,6 +107,11 @@ func (a *api) nodeReady(ctx context.Context, name string) error {
 	return a.hasCondition(ctx, "/api/v1/nodes/"+name, "Ready")
 }
 
+// controllersWork tells whether the controllers have made what each namespace has and no pod can do without.
+func (a *api) controllersWork(ctx context.Context) error {
+	return a.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
+}
+
 func (a *api) metricsServed(ctx context.Context) error {
 	return a.hasCondition(ctx, "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io", "Available")
 }

@@ -100,6 +100,9 @@ func controllerManager(l layout) part {
 		"--root-ca-file=" + l.cert("ca.crt"),
 		"--cluster-signing-cert-file=" + l.cert("ca.crt"),
 		"--cluster-signing-key-file=" + l.cert("ca.key"),
+		// With the default (20 a second) the controllers take 5 s to get their clients, longer than all else takes to start.
+		"--kube-api-qps=100",
+		"--kube-api-burst=200",
 		// The defaults (15 s, 30 s, 5 min) are for nodes where pods start slowly; here they would only make demos wait.
 		"--horizontal-pod-autoscaler-sync-period=5s",
 		"--horizontal-pod-autoscaler-initial-readiness-delay=10s",

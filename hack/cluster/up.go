@@ -175,7 +175,7 @@ func awaitStorage(ctx context.Context, l layout, s settings) error {
 	return group.Wait()
 }
 
-// awaitCluster joins the add-ons to the cluster and waits until the node is Ready and metrics are served.
+// awaitCluster joins the add-ons to the cluster and waits until the node is Ready, pods can be made and metrics are served.
 func awaitCluster(ctx context.Context, l layout, s settings) error {
 	client, err := newAPI(l, s)
 	if err != nil {
@@ -191,6 +191,10 @@ func awaitCluster(ctx context.Context, l layout, s settings) error {
 	group.Go(func() error {
 		err := eventually(ctx, nodeTimeout, func() error { return client.nodeReady(ctx, s.Name) })
 		return watched(l, []string{"kubelet", "containerd"}, err)
+	})
+	group.Go(func() error {
+		err := eventually(ctx, nodeTimeout, func() error { return client.controllersWork(ctx) })
+		return watched(l, []string{"kube-controller-manager"}, err)
 	})
 	group.Go(func() error {
 		err := eventually(ctx, nodeTimeout, func() error { return client.metricsServed(ctx) })
