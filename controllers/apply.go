@@ -1,0 +1,151 @@
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// annotationIntent has, on each child, the hash of what was applied to it. A field that is wanted no longer shows only there: the live
+// object has it still.
+const annotationIntent = "apps.gin-operator.dev/intent"
+
+// neverVersion is a resourceVersion that no object has, because etcd gives its first write a higher one. An apply with it creates an
+// object, with its fields owned by Apply from the start, and answers 409 Conflict where the name is taken: what a POST does, less the
+// second owner ("Update") that a POST would leave on every field and that would keep later applies from removing any.
+const neverVersion = "1"
+
+// intent is what an apply configuration of any child has.
+type intent[T any] interface {
+	runtime.ApplyConfiguration
+	comparable
+	GetName() *string
+	WithAnnotations(map[string]string) T
+	WithUID(types.UID) T
+	WithResourceVersion(string) T
+}
+
+// guard says what an apply insists on beyond the UID of the object that it changes.
+type guard bool
+
+const (
+	// anyVersion applies to whatever version the object has by now.
+	anyVersion guard = false
+	// sameVersion applies only to the version that was observed. Whoever decides on what others may be changing at the same time, such
+	// as where traffic goes, needs it: another operator's decision then answers 409 Conflict.
+	sameVersion guard = true
+)
+
+// apply makes a child what it is wanted to be, if it isn't. live is the child as it was observed, or the nil of its type.
+func apply[T intent[T], L interface {
+	comparable
+	client.Object
+}](ctx context.Context, r *Reconciler, gs *v1alpha1.GinService, wanted T, live L, guarded guard) error {
+	var absent L
+	kind, name := fmt.Sprintf("%T", absent)[len("*v1."):], *wanted.GetName()
+	fields, hash, err := fieldsOf(wanted)
+	if err != nil {
+		return fmt.Errorf("reading the intent for %s %s: %w", kind, name, err)
+	}
+	wanted = wanted.WithAnnotations(map[string]string{annotationIntent: hash})
+	switch {
+	case live == absent:
+		wanted = wanted.WithResourceVersion(neverVersion)
+	case !metav1.IsControlledBy(live, gs):
+		return &nameTakenError{kind: kind, name: name}
+	default:
+		same, err := holds(live, fields, hash)
+		if err != nil {
+			return fmt.Errorf("comparing %s %s: %w", kind, name, err)
+		}
+		if same {
+			writes.WithLabelValues(kind, "unchanged").Inc()
+			return nil
+		}
+		wanted = wanted.WithUID(live.GetUID())
+		if guarded {
+			wanted = wanted.WithResourceVersion(live.GetResourceVersion())
+		}
+	}
+	return r.send(ctx, gs, wanted, kind, name, live == absent, newObject[L])
+}
+
+// send writes an intent, and finds out who has the name where creating it met a conflict.
+func (r *Reconciler) send(ctx context.Context, gs *v1alpha1.GinService, wanted runtime.ApplyConfiguration, kind, name string, creating bool,
+	empty func() client.Object,
+) error {
+	err := r.Client.Apply(ctx, wanted, client.ForceOwnership, client.FieldOwner(FieldOwner))
+	switch {
+	case err == nil && creating:
+		writes.WithLabelValues(kind, "created").Inc()
+		return nil
+	case err == nil:
+		writes.WithLabelValues(kind, "changed").Inc()
+		return nil
+	case apierrors.IsConflict(err) && creating:
+		writes.WithLabelValues(kind, "conflict").Inc()
+		return r.explainTaken(ctx, gs, kind, name, empty(), err)
+	case apierrors.IsConflict(err):
+		writes.WithLabelValues(kind, "conflict").Inc()
+	default:
+		writes.WithLabelValues(kind, "error").Inc()
+	}
+	return fmt.Errorf("applying %s %s: %w", kind, name, err)
+}
+
+// explainTaken tells a name that something else has from one that is ours: in a cache that is behind, or without the label that the cache
+// goes by, which is given back.
+func (r *Reconciler) explainTaken(ctx context.Context, gs *v1alpha1.GinService, kind, name string, into client.Object, conflict error) error {
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into); err != nil {
+		return fmt.Errorf("reading %s %s, whose name is taken: %w", kind, name, err)
+	}
+	if !metav1.IsControlledBy(into, gs) {
+		return &nameTakenError{kind: kind, name: name}
+	}
+	if into.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy {
+		return fmt.Errorf("creating %s %s, which exists: %w", kind, name, conflict)
+	}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"labels":{%q:%q}}}`,
+		into.GetUID(), v1alpha1.LabelManagedBy, v1alpha1.ManagedBy))
+	if err := r.Client.Patch(ctx, into, patch, client.FieldOwner(FieldOwner)); err != nil {
+		return fmt.Errorf("giving %s %s its label back: %w", kind, name, err)
+	}
+	return nil
+}
+
+// nameTakenError says that the name of a child belongs to something that the GinService does not control.
+type nameTakenError struct{ kind, name string }
+
+func (e *nameTakenError) Error() string {
+	return fmt.Sprintf("%s %s exists and does not belong to this GinService, so it is left alone: delete or rename it, or choose another name for the GinService",
+		e.kind, e.name)
+}
+
+func newObject[L client.Object]() client.Object {
+	return reflect.New(reflect.TypeFor[L]().Elem()).Interface().(client.Object)
+}
+
+// fieldsOf returns the fields of an intent, and their hash.
+func fieldsOf(wanted any) (map[string]any, string, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
+	if err != nil {
+		return nil, "", err
+	}
+	text, err := json.Marshal(fields) // sorts the keys
+	if err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(text)
+	return fields, hex.EncodeToString(sum[:8]), nil
+}

@@ -1,0 +1,141 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// execute carries a plan out, in an order that is safe to be cut off anywhere: history before the pods that need it, the colour that
+// serves before the other one, pods before the traffic to them, and what nobody needs any more last.
+func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.Plan) error {
+	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {
+		target, planned := plan.Colors[color]
+		if !planned {
+			continue
+		}
+		if err := r.applyColor(ctx, o, color, target); err != nil {
+			return err
+		}
+	}
+	if err := apply(ctx, r, o.gs, resources.PreviewService(o.gs, plan.Preview.Color, plan.Preview.Revision), o.preview, anyVersion); err != nil {
+		return err
+	}
+	if err := apply(ctx, r, o.gs, resources.ActiveService(o.gs, plan.Active), o.active, sameVersion); err != nil {
+		return err
+	}
+	if plan.Switches(o.state) {
+		r.pace.switched(client.ObjectKeyFromObject(o.gs), o.state.Now)
+	}
+	if err := r.applyAutoscaler(ctx, o); err != nil {
+		return err
+	}
+	if err := r.applyBudget(ctx, o, plan.Active); err != nil {
+		return err
+	}
+	return r.pruneHistory(ctx, o, plan)
+}
+
+// applyColor writes the Deployment of a colour, and before it what its revision needs.
+func (r *Reconciler) applyColor(ctx context.Context, o *observation, color v1alpha1.Color, target rollout.Target) error {
+	live := o.deployments[color]
+	revision, known := o.revision(target.Revision)
+	if !known {
+		return r.scaleUnknown(ctx, o.gs, live, target.Replicas)
+	}
+	if err := r.applyRevision(ctx, o, revision); err != nil {
+		return err
+	}
+	guarded := anyVersion
+	if live != nil && target.Replicas < replicasOf(live) {
+		guarded = sameVersion
+	}
+	return apply(ctx, r, o.gs, resources.Deployment(o.gs, color, revision, target.Replicas), live, guarded)
+}
+
+// revision finds a revision by its name: the wanted one, or one from the history.
+func (o *observation) revision(name string) (resources.Revision, bool) {
+	if name == o.wanted.Name {
+		return o.wanted, true
+	}
+	for i := range o.history {
+		if o.history[i].Labels[v1alpha1.LabelRevision] != name {
+			continue
+		}
+		if revision, err := resources.WorkloadOf(&o.history[i]); err == nil {
+			return revision, true
+		}
+	}
+	return resources.Revision{}, false
+}
+
+// scaleUnknown scales a Deployment whose revision has vanished from the history, and leaves the rest of it alone: it is what runs.
+func (r *Reconciler) scaleUnknown(ctx context.Context, gs *v1alpha1.GinService, live *appsv1.Deployment, replicas int32) error {
+	if !controls(gs, live) {
+		return nil // somebody else's: apply says so where it is needed
+	}
+	if replicasOf(live) == replicas {
+		return nil
+	}
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"replicas":%d}}`,
+		live.UID, live.ResourceVersion, replicas))
+	if err := r.Client.Patch(ctx, live.DeepCopy(), patch, client.FieldOwner(FieldOwner)); err != nil {
+		return fmt.Errorf("scaling Deployment %s: %w", live.Name, err)
+	}
+	writes.WithLabelValues("Deployment", "changed").Inc()
+	return nil
+}
+
+// seedReplicas fills spec.replicas in where it is missing. The number is written against the version that was observed, so that an
+// autoscaler's or a user's write in between wins.
+func (r *Reconciler) seedReplicas(ctx context.Context, gs *v1alpha1.GinService, replicas int32) error {
+	scale := &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Namespace: gs.Namespace, Name: gs.Name, UID: gs.UID, ResourceVersion: gs.ResourceVersion},
+		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
+	}
+	err := r.Client.SubResource("scale").Update(ctx, gs.DeepCopy(), client.WithSubResourceBody(scale), client.FieldOwner(FieldOwner))
+	if err = ignoreConflict(err); err != nil {
+		return fmt.Errorf("filling in spec.replicas: %w", err)
+	}
+	writes.WithLabelValues("Scale", "changed").Inc()
+	return nil
+}
+
+func (r *Reconciler) applyAutoscaler(ctx context.Context, o *observation) error {
+	wanted := resources.HorizontalPodAutoscaler(o.gs)
+	if wanted == nil {
+		return r.prune(ctx, o.gs, o.hpa, controls(o.gs, o.hpa))
+	}
+	return apply(ctx, r, o.gs, wanted, o.hpa, anyVersion)
+}
+
+func (r *Reconciler) applyBudget(ctx context.Context, o *observation, active v1alpha1.Color) error {
+	wanted := resources.PodDisruptionBudget(o.gs, active)
+	if wanted == nil {
+		return r.prune(ctx, o.gs, o.pdb, controls(o.gs, o.pdb))
+	}
+	return apply(ctx, r, o.gs, wanted, o.pdb, anyVersion)
+}
+
+// prune deletes a child that is wanted no longer, if it is ours.
+func (r *Reconciler) prune(ctx context.Context, gs *v1alpha1.GinService, child client.Object, ours bool) error {
+	if !ours || !child.GetDeletionTimestamp().IsZero() {
+		return nil
+	}
+	uid := child.GetUID()
+	err := r.Client.Delete(ctx, child, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err = client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("deleting %T %s of %s: %w", child, child.GetName(), gs.Name, err)
+	}
+	return nil
+}
+

@@ -1,0 +1,193 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/names"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// observation is everything that one pass knows. A child that does not exist is nil.
+type observation struct {
+	gs          *v1alpha1.GinService
+	wanted      resources.Revision
+	deployments map[v1alpha1.Color]*appsv1.Deployment
+	active      *corev1.Service
+	preview     *corev1.Service
+	hpa         *autoscalingv2.HorizontalPodAutoscaler
+	pdb         *policyv1.PodDisruptionBudget
+	history     []appsv1.ControllerRevision
+	state       rollout.Observed
+	invalid     *problem // what is wrong with the spec, where the wanted revision can't be had
+}
+
+// observe reads the children of a GinService, each once.
+func (r *Reconciler) observe(ctx context.Context, gs *v1alpha1.GinService) (*observation, error) {
+	o := &observation{gs: gs, wanted: resources.RevisionOf(gs.Spec.WorkloadSpec), deployments: map[v1alpha1.Color]*appsv1.Deployment{}}
+	for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+		deployment, err := read(ctx, r.Client, gs, names.Deployment(gs.Name, color), &appsv1.Deployment{})
+		if err != nil {
+			return nil, err
+		}
+		if deployment != nil {
+			o.deployments[color] = deployment
+		}
+	}
+	var err error
+	if o.active, err = read(ctx, r.Client, gs, names.ActiveService(gs.Name), &corev1.Service{}); err != nil {
+		return nil, err
+	}
+	if o.preview, err = read(ctx, r.Client, gs, names.PreviewService(gs.Name), &corev1.Service{}); err != nil {
+		return nil, err
+	}
+	if o.hpa, err = read(ctx, r.Client, gs, names.HorizontalPodAutoscaler(gs.Name), &autoscalingv2.HorizontalPodAutoscaler{}); err != nil {
+		return nil, err
+	}
+	if o.pdb, err = read(ctx, r.Client, gs, names.PodDisruptionBudget(gs.Name), &policyv1.PodDisruptionBudget{}); err != nil {
+		return nil, err
+	}
+	if o.history, err = r.readHistory(ctx, gs); err != nil {
+		return nil, err
+	}
+	return o, r.observeState(ctx, o)
+}
+
+// read reads one child from the cache, or nil where there is none. What the cache holds under the name of a child but this GinService
+// does not control is returned too: whoever wants to write it has to look.
+func read[T client.Object](ctx context.Context, c client.Reader, gs *v1alpha1.GinService, name string, into T) (T, error) {
+	var none T
+	if err := c.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into); err != nil {
+		if apierrors.IsNotFound(err) {
+			return none, nil
+		}
+		return none, fmt.Errorf("reading %T %s: %w", into, name, err)
+	}
+	return into, nil
+}
+
+func (r *Reconciler) readHistory(ctx context.Context, gs *v1alpha1.GinService) ([]appsv1.ControllerRevision, error) {
+	var list appsv1.ControllerRevisionList
+	// A revision that this operator wrote a moment ago may be missing here: its name is then found taken, by itself.
+	err := r.Client.List(ctx, &list, client.InNamespace(gs.Namespace), client.MatchingFields{indexOwner: string(gs.UID)},
+		client.DisableReadYourWritesConsistency)
+	if err != nil {
+		return nil, fmt.Errorf("listing ControllerRevisions: %w", err)
+	}
+	return list.Items, nil
+}
+
+// observeState puts what was read into the planner's terms.
+func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
+	gs := o.gs
+	o.state = rollout.Observed{
+		Now:        r.Clock.Now(),
+		Spec:       &gs.Spec,
+		Wanted:     o.wanted.Name,
+		Approved:   gs.Annotations[v1alpha1.AnnotationPromote],
+		Rollout:    gs.Status.Rollout,
+		LastActive: gs.Status.ActiveColor,
+		Colors:     map[v1alpha1.Color]rollout.Color{},
+	}
+	for color, deployment := range o.deployments {
+		if metav1.IsControlledBy(deployment, gs) {
+			o.state.Colors[color] = colorOf(deployment)
+		}
+	}
+	if controls(gs, o.active) {
+		o.state.Selected = v1alpha1.Color(o.active.Spec.Selector[v1alpha1.LabelColor])
+	}
+	if controls(gs, o.preview) {
+		o.state.Previewed = rollout.Preview{
+			Color:    v1alpha1.Color(o.preview.Spec.Selector[v1alpha1.LabelColor]),
+			Revision: o.preview.Spec.Selector[v1alpha1.LabelRevision],
+		}
+	}
+	var err error
+	if o.state.ActiveEndpoints, err = r.readyEndpoints(ctx, gs, names.ActiveService(gs.Name)); err != nil {
+		return err
+	}
+	if o.state.PreviewEndpoints, err = r.readyEndpoints(ctx, gs, names.PreviewService(gs.Name)); err != nil {
+		return err
+	}
+	o.checkSpec()
+	return nil
+}
+
+// checkSpec finds what no schema can say. What serves then goes on as if the spec's revision had not changed, so that it can still be
+// scaled and repaired.
+func (o *observation) checkSpec() {
+	size := resources.ConfigSize(o.gs.Spec.Config)
+	if size <= resources.MaxConfigSize {
+		return
+	}
+	o.invalid = &problem{reason: v1alpha1.ReasonConfigTooLarge, terminal: true, message: fmt.Sprintf(
+		"spec.config has %d bytes, and a ConfigMap takes %d: move what is large to a volume", size, resources.MaxConfigSize)}
+	if serving, exists := o.state.Colors[o.state.Selected]; exists {
+		o.state.Wanted = serving.Revision
+	}
+}
+
+func controls[T interface {
+	comparable
+	client.Object
+}](gs *v1alpha1.GinService, child T) bool {
+	var none T
+	return child != none && metav1.IsControlledBy(child, gs)
+}
+
+func colorOf(deployment *appsv1.Deployment) rollout.Color {
+	return rollout.Color{
+		Revision:  deployment.Spec.Template.Labels[v1alpha1.LabelRevision],
+		Replicas:  replicasOf(deployment),
+		Current:   deployment.Status.Replicas,
+		Updated:   deployment.Status.UpdatedReplicas,
+		Available: deployment.Status.AvailableReplicas,
+		Settled:   deployment.Status.ObservedGeneration >= deployment.Generation,
+	}
+}
+
+// replicasOf returns the number of pods that a Deployment wants: 1 where it does not say.
+func replicasOf(deployment *appsv1.Deployment) int32 {
+	if deployment.Spec.Replicas == nil {
+		return 1
+	}
+	return *deployment.Spec.Replicas
+}
+
+// readyEndpoints counts the ready endpoints of a Service by colour. An EndpointSlice names the pods, and a pod's name begins with that
+// of its Deployment.
+func (r *Reconciler) readyEndpoints(ctx context.Context, gs *v1alpha1.GinService, service string) (map[v1alpha1.Color]int32, error) {
+	var slices discoveryv1.EndpointSliceList
+	err := r.Client.List(ctx, &slices, client.InNamespace(gs.Namespace), client.MatchingFields{indexService: service},
+		client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("listing EndpointSlices of Service %s: %w", service, err)
+	}
+	ready := map[v1alpha1.Color]map[string]bool{v1alpha1.Blue: {}, v1alpha1.Green: {}}
+	for _, slice := range slices.Items {
+		for _, endpoint := range slice.Endpoints {
+			if endpoint.TargetRef == nil || (endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready) {
+				continue
+			}
+			for color, pods := range ready {
+				if strings.HasPrefix(endpoint.TargetRef.Name, names.Deployment(gs.Name, color)) {
+					pods[endpoint.TargetRef.Name] = true // once, though a dual-stack pod is in two slices
+				}
+			}
+		}
+	}
+	return map[v1alpha1.Color]int32{v1alpha1.Blue: int32(len(ready[v1alpha1.Blue])), v1alpha1.Green: int32(len(ready[v1alpha1.Green]))}, nil
+}

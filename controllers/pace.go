@@ -1,0 +1,83 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	// statusInterval is how often status tells of pods that become ready one by one. Steps are told at once.
+	statusInterval = time.Second
+	// patience is how long a service may be not ready before its pods are asked why.
+	patience = 20 * time.Second
+	// askInterval is how often they are asked then.
+	askInterval = 15 * time.Second
+)
+
+// pace remembers when things were done last that need not be done often. It is a memory only of this process: whoever starts anew has a
+// little more patience, and nothing else changes.
+type pace struct {
+	mutex    sync.Mutex
+	services map[types.NamespacedName]*times
+}
+
+type times struct{ status, asked, switching time.Time }
+
+func (p *pace) of(key types.NamespacedName) *times {
+	if p.services == nil {
+		p.services = map[types.NamespacedName]*times{}
+	}
+	if p.services[key] == nil {
+		p.services[key] = &times{}
+	}
+	return p.services[key]
+}
+
+func (p *pace) forget(key types.NamespacedName) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	delete(p.services, key)
+}
+
+// statusIn returns how long to wait before a change of numbers alone is written to status: 0 is now.
+func (p *pace) statusIn(key types.NamespacedName, now time.Time) time.Duration {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return max(0, p.of(key).status.Add(statusInterval).Sub(now))
+}
+
+func (p *pace) wroteStatus(key types.NamespacedName, now time.Time) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.of(key).status = now
+}
+
+// mayAsk reports whether it is time to ask pods why they don't become ready, and takes the turn.
+func (p *pace) mayAsk(key types.NamespacedName, now time.Time) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	t := p.of(key)
+	if now.Before(t.asked.Add(askInterval)) {
+		return false
+	}
+	t.asked = now
+	return true
+}
+
+func (p *pace) switched(key types.NamespacedName, now time.Time) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.of(key).switching = now
+}
+
+// confirmed returns when the switch was written that is confirmed now, once, or false where this process did not write it.
+func (p *pace) confirmed(key types.NamespacedName) (time.Time, bool) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	t := p.of(key)
+	since := t.switching
+	t.switching = time.Time{}
+	return since, !since.IsZero()
+}

@@ -1,0 +1,223 @@
+package controllers
+
+import (
+	"fmt"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// statusOf describes what was observed and planned. trouble is what somebody has to help with, or nil; pods is why pods don't become
+// ready, or "".
+func statusOf(o *observation, plan rollout.Plan, trouble *problem, pods string) *v1alpha1.GinServiceStatus {
+	status := o.gs.Status.DeepCopy()
+	status.ObservedGeneration = o.gs.Generation
+	status.ActiveColor = plan.Active
+	status.ActiveRevision = plan.Colors[plan.Active].Revision
+	status.PreviewRevision = ""
+	if plan.Preview.Color != plan.Active {
+		status.PreviewRevision = plan.Preview.Revision
+	}
+	status.Replicas = o.state.Colors[plan.Active].Current
+	status.Selector = resources.Selector(o.gs, plan.Active)
+	status.Rollout = plan.Rollout
+	status.Colors = nil
+	for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+		if target, exists := plan.Colors[color]; exists {
+			status.Colors = append(status.Colors, colorStatus(o, plan, color, target))
+		}
+	}
+	c := &conditions{observation: o, plan: plan, trouble: trouble, pods: pods, status: status}
+	c.set()
+	return status
+}
+
+func colorStatus(o *observation, plan rollout.Plan, color v1alpha1.Color, target rollout.Target) v1alpha1.ColorStatus {
+	status := v1alpha1.ColorStatus{Color: color, Revision: target.Revision, Replicas: target.Replicas, Role: v1alpha1.RoleColorPreview}
+	if live := o.state.Colors[color]; live.Revision == target.Revision {
+		status.Ready = live.Available
+	}
+	if revision, known := o.revision(target.Revision); known {
+		status.Image = revision.Workload.Image
+	} else if live := o.deployments[color]; live != nil && len(live.Spec.Template.Spec.Containers) > 0 {
+		status.Image = live.Spec.Template.Spec.Containers[0].Image
+	}
+	switch record := plan.Rollout; {
+	case color == plan.Active:
+		status.Role = v1alpha1.RoleColorActive
+	case target.Replicas == 0:
+		status.Role = v1alpha1.RoleColorIdle
+	case record != nil && (record.Step == v1alpha1.StepSwitching || record.Step == v1alpha1.StepDraining):
+		status.Role = v1alpha1.RoleColorWarm
+	}
+	return status
+}
+
+// conditions puts the state into conditions.
+type conditions struct {
+	*observation
+
+	plan    rollout.Plan
+	trouble *problem
+	pods    string
+	status  *v1alpha1.GinServiceStatus
+}
+
+func (c *conditions) set() {
+	ready := c.ready()
+	c.put(ready)
+	c.put(c.available())
+	c.put(c.progressing())
+	stalled := c.stalled()
+	c.putWhile(stalled, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+	c.putWhile(!stalled && ready.Status != metav1.ConditionTrue && !suspended(c.gs), metav1.Condition{
+		Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message,
+	})
+	taken := c.trouble != nil && c.trouble.reason == v1alpha1.ReasonNameTaken
+	c.putWhile(taken, metav1.Condition{Type: v1alpha1.ConditionNameConflict, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+	if c.gs.Spec.Autoscaling == nil {
+		apimeta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionAutoscalingActive)
+	} else {
+		c.put(c.autoscaling())
+	}
+}
+
+func (c *conditions) put(condition metav1.Condition) {
+	condition.ObservedGeneration = c.gs.Generation
+	condition.LastTransitionTime = metav1.NewTime(c.state.Now)
+	if len(condition.Message) > maxMessage {
+		condition.Message = condition.Message[:maxMessage]
+	}
+	apimeta.SetStatusCondition(&c.status.Conditions, condition)
+}
+
+// maxMessage is what the CRD allows a condition's message, in bytes, with room to spare.
+const maxMessage = 4096
+
+func (c *conditions) putWhile(true bool, condition metav1.Condition) {
+	if true {
+		c.put(condition)
+		return
+	}
+	apimeta.RemoveStatusCondition(&c.status.Conditions, condition.Type)
+}
+
+func (c *conditions) step() v1alpha1.RolloutStep {
+	if c.plan.Rollout == nil {
+		return v1alpha1.StepDeploying
+	}
+	return c.plan.Rollout.Step
+}
+
+// stalled reports whether nothing gets further without help.
+func (c *conditions) stalled() bool {
+	return c.trouble != nil || c.step() == v1alpha1.StepFailed
+}
+
+func (c *conditions) ready() metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
+	live := c.state.Colors[c.plan.Active]
+	record := c.plan.Rollout
+	switch step := c.step(); {
+	case c.trouble != nil:
+		condition.Reason, condition.Message = c.trouble.reason, c.trouble.message
+	case step == v1alpha1.StepFailed:
+		condition.Reason = v1alpha1.ReasonProgressDeadlineExceeded
+		condition.Message = fmt.Sprintf("revision %s: %s; change the spec to try again, or apply the one of revision %s to go back",
+			record.Revision, record.Message, c.status.ActiveRevision)
+		if record.Revision == c.status.ActiveRevision {
+			condition.Message = fmt.Sprintf("revision %s: %s; change the spec to try again", record.Revision, record.Message)
+		}
+	case c.pods != "":
+		condition.Reason, condition.Message = v1alpha1.ReasonPodsNotStarting, c.pods
+	case live.Revision != c.state.Wanted || (step != v1alpha1.StepDraining && step != v1alpha1.StepCompleted && step != v1alpha1.StepCancelled):
+		condition.Reason, condition.Message = v1alpha1.ReasonRollingOut, "the wanted revision does not serve yet"
+		if record != nil {
+			condition.Message = record.Message
+		}
+	case c.plan.Serving == 0:
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, v1alpha1.ReasonScaledToZero, "no replica is wanted"
+	case !live.Settled || live.Available < c.plan.Serving:
+		condition.Reason, condition.Message = v1alpha1.ReasonScaling, fmt.Sprintf("%d of %d pods ready", live.Available, c.plan.Serving)
+	default:
+		condition.Status, condition.Reason = metav1.ConditionTrue, v1alpha1.ReasonServing
+		condition.Message = fmt.Sprintf("revision %s serves as %s", live.Revision, c.plan.Active)
+	}
+	return condition
+}
+
+func (c *conditions) available() metav1.Condition {
+	if c.state.ActiveEndpoints[v1alpha1.Blue]+c.state.ActiveEndpoints[v1alpha1.Green] > 0 {
+		return metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonEndpointsReady, Message: "the active Service has ready endpoints"}
+	}
+	if c.plan.Serving == 0 {
+		return metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonScaledToZero, Message: "no replica is wanted"}
+	}
+	return metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoReadyEndpoints, Message: "the active Service has no ready endpoint"}
+}
+
+func (c *conditions) progressing() metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonComplete, Message: "no rollout is under way"}
+	if c.plan.Rollout != nil {
+		condition.Message = c.plan.Rollout.Message
+	}
+	switch step := c.step(); step {
+	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
+	case v1alpha1.StepFailed:
+		condition.Reason = v1alpha1.ReasonProgressDeadlineExceeded
+	default:
+		condition.Status, condition.Reason = metav1.ConditionTrue, string(step)
+	}
+	if suspended(c.gs) {
+		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonSuspended
+		condition.Message = "spec.suspend is set: nothing is changed until it is taken away"
+	}
+	return condition
+}
+
+// autoscaling repeats what the autoscaler reports. Its message may change with every measurement: of those with the same reason, the
+// first one is kept.
+func (c *conditions) autoscaling() metav1.Condition {
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionAutoscalingActive, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonAutoscalingUnknown,
+		Message: "the HorizontalPodAutoscaler has not reported yet",
+	}
+	if !controls(c.gs, c.hpa) {
+		return condition
+	}
+	reported := scalingActive(c.hpa)
+	if reported == nil {
+		return condition
+	}
+	condition.Status, condition.Reason = metav1.ConditionStatus(reported.Status), reported.Reason
+	condition.Message = reported.Message
+	if reported.Status == corev1.ConditionTrue {
+		condition.Message = "the HorizontalPodAutoscaler decides on the number of pods"
+	}
+	before := apimeta.FindStatusCondition(c.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive)
+	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason {
+		condition.Message = before.Message
+	}
+	return condition
+}
+
+// scalingActive returns the condition in which an autoscaler reports whether it can measure what it scales on, or nil.
+func scalingActive(hpa *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv2.HorizontalPodAutoscalerCondition {
+	for i := range hpa.Status.Conditions {
+		if hpa.Status.Conditions[i].Type == autoscalingv2.ScalingActive {
+			return &hpa.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// isMetricTrouble reports whether an autoscaler fails to measure what it scales on.
+func isMetricTrouble(condition *metav1.Condition) bool {
+	return condition.Type == v1alpha1.ConditionAutoscalingActive && condition.Status == metav1.ConditionFalse && condition.Reason != "ScalingDisabled"
+}

@@ -1,0 +1,169 @@
+// Command manager runs the gin-operator: it reconciles GinServices in a cluster, or in one namespace of it.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // for a kubeconfig of a cloud, when the manager is run by hand
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers"
+)
+
+// version is set by the build: -ldflags "-X main.version=v1.2.3".
+var version = ""
+
+// options are the flags of the manager.
+type options struct {
+	leaderElect         bool
+	leaderElectionSpace string
+	probeAddress        string
+	metricsAddress      string
+	metricsSecure       bool
+	metricsCertDir      string
+	namespace           string
+	logLevel            slog.Level
+	logFormat           string
+	concurrency         int
+	version             bool
+}
+
+func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
+	var o options
+	flags.BoolVar(&o.leaderElect, "leader-elect", true, "Let only one of several managers act. The lease is given up on a clean exit.")
+	flags.StringVar(&o.leaderElectionSpace, "leader-election-namespace", "", "Namespace of the lease. Default: that of the pod.")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0 is off.")
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address of /metrics. 0 is off.")
+	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve /metrics over TLS, to those only whom the cluster authenticates and authorizes for it.")
+	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory with tls.crt and tls.key for /metrics, read again when they change. Default: a self-signed certificate.")
+	flags.StringVar(&o.namespace, "namespace", "", "Namespace to look after; needs no ClusterRole then. Default: all.")
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "Lowest level that is logged: DEBUG, INFO, WARN or ERROR.")
+	flags.StringVar(&o.logFormat, "log-format", "json", "Form of the log: json or text.")
+	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 16, "Number of GinServices that are reconciled at a time.")
+	flags.BoolVar(&o.version, "version", false, "Print the version and exit.")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q: all settings are flags, see --help", flags.Arg(0))
+	case o.logFormat != "json" && o.logFormat != "text":
+		return o, fmt.Errorf("--log-format is %q: it must be json or text", o.logFormat)
+	case o.concurrency < 1:
+		return o, fmt.Errorf("--max-concurrent-reconciles is %d: it must be at least 1", o.concurrency)
+	}
+	return o, nil
+}
+
+func main() {
+	o, err := parseFlags(flag.CommandLine, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(2)
+	}
+	if o.version {
+		fmt.Println(buildVersion())
+		return
+	}
+	log := newLogger(o)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
+		log.Error(err, "Stopping")
+		os.Exit(1)
+	}
+}
+
+func newLogger(o options) logr.Logger {
+	settings := &slog.HandlerOptions{Level: o.logLevel}
+	if o.logFormat == "text" {
+		return logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, settings))
+	}
+	return logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, settings))
+}
+
+// run starts the manager and returns when it has stopped: on a signal, or because the lease was lost.
+func run(ctx context.Context, o options) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	config.QPS = -1 // the API server's own priority and fairness decides
+	config.UserAgent = "gin-operator/" + buildVersion()
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	manager, err := ctrl.NewManager(config, managerOptions(o, scheme))
+	if err != nil {
+		return fmt.Errorf("setting up the manager: %w", err)
+	}
+	reconciler := &controllers.Reconciler{
+		Client:   manager.GetClient(),
+		Live:     manager.GetAPIReader(),
+		Recorder: manager.GetEventRecorder("gin-operator"),
+		Clock:    clock.RealClock{},
+	}
+	if err := reconciler.SetupWithManager(ctx, manager, o.concurrency); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := manager.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	ctrl.Log.Info("Starting", "version", buildVersion(), "namespace", o.namespace)
+	return manager.Start(ctx)
+}
+
+func managerOptions(o options, scheme *runtime.Scheme) ctrl.Options {
+	metrics := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure, CertDir: o.metricsCertDir}
+	if o.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+		metrics.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }}
+	}
+	shutdown := 20 * time.Second
+	return ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         controllers.CacheOptions(o.namespace),
+		Client:                        controllers.ClientOptions(),
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        o.probeAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "gin-operator.apps.gin-operator.dev",
+		LeaderElectionNamespace:       o.leaderElectionSpace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &shutdown,
+	}
+}
+
+// buildVersion returns the version that the build set, or what Go knows about it.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
