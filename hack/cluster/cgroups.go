@@ -109,7 +109,10 @@ func cgroupProcesses(l layout) []process {
 	seen := map[int]bool{}
 	for _, hierarchy := range hierarchies {
 		_ = filepath.WalkDir(filepath.Join(hierarchy, l.id), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.Name() != "cgroup.procs" {
+			if err != nil {
+				return fs.SkipDir // The cgroup has just gone, and its processes with it.
+			}
+			if entry.Name() != "cgroup.procs" {
 				return nil
 			}
 			content, _ := os.ReadFile(path)

@@ -62,7 +62,7 @@ func clusterProcesses(l layout) []process {
 	return all
 }
 
-// removeState removes .cluster. A pod's files may be immutable or still busy for a moment, so it tries more than once.
+// removeState removes .cluster, or all of it but the logs.
 func removeState(l layout, keepLogs bool) error {
 	entries, err := os.ReadDir(l.state())
 	if errors.Is(err, os.ErrNotExist) {

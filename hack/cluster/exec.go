@@ -20,7 +20,7 @@ func execCommand(_ context.Context, l layout, arguments []string) error {
 		arguments = arguments[1:]
 	}
 	if len(arguments) == 0 {
-		return errors.New("exec takes a command: bin/cluster exec -- COMMAND...")
+		return errors.New("exec takes a COMMAND, as in: bin/cluster exec -- kubectl get nodes")
 	}
 	if err := requireRoot(); err != nil {
 		return err
@@ -34,9 +34,9 @@ func execCommand(_ context.Context, l layout, arguments []string) error {
 		return err
 	}
 	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		return strings.HasPrefix(entry, "KUBECONFIG=")
+		return strings.HasPrefix(entry, "KUBECONFIG=") || strings.HasPrefix(entry, "PATH=")
 	})
-	environment = append(environment, "KUBECONFIG="+l.kubeconfig())
+	environment = append(environment, "KUBECONFIG="+l.kubeconfig(), "PATH="+os.Getenv("PATH")+":"+l.binDir())
 	return inNamespaces(holder, networkOnly, func() error {
 		return fmt.Errorf("running %s: %w", path, unix.Exec(path, arguments, environment))
 	})

@@ -26,17 +26,19 @@ const (
 
 // startForwarder starts the forwarder. Without a holder it makes new namespaces, otherwise it joins the holder's.
 func startForwarder(l layout, s *settings, holder *process) error {
-	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", s.Port))
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: s.Port})
 	if err != nil {
 		return fmt.Errorf("listening for kubectl (if another program has taken the port, run `bin/cluster down`, then `up`): %w", err)
 	}
 	defer listener.Close()
-	s.Port = listener.Addr().(*net.TCPAddr).Port
-	socket, err := listener.(*net.TCPListener).File()
+	socket, err := listener.File()
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
+	if address, ok := listener.Addr().(*net.TCPAddr); ok {
+		s.Port = address.Port
+	}
 	ready, readyWriter, err := os.Pipe()
 	if err != nil {
 		return err

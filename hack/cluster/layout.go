@@ -73,6 +73,7 @@ func (l layout) binary(name string) string {
 
 // state is the folder of the cluster that runs or ran last. The locks are outside: `down` removes it while it holds one.
 func (l layout) state() string { return filepath.Join(l.project, ".cluster") }
+
 func (l layout) in(elements ...string) string {
 	return filepath.Join(append([]string{l.state()}, elements...)...)
 }

@@ -32,7 +32,7 @@ type loadOptions struct {
 // labelFlag collects --label KEY=VALUE.
 type labelFlag map[string]string
 
-func (f labelFlag) String() string { return "" }
+func (labelFlag) String() string { return "" }
 
 func (f labelFlag) Set(value string) error {
 	key, content, found := strings.Cut(value, "=")

@@ -14,6 +14,9 @@ const (
 )
 
 func statusCommand(ctx context.Context, l layout, _ []string) error {
+	if err := requireRoot(); err != nil {
+		return err
+	}
 	s, exists, err := l.loadSettings()
 	if err != nil {
 		return err
@@ -56,7 +59,6 @@ func statusCommand(ctx context.Context, l layout, _ []string) error {
 // printParts lists the processes and tells whether any is missing.
 func printParts(l layout, s settings) (missing bool) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	defer table.Flush()
 	fmt.Fprintln(table, "PART\tPID\tSTATE")
 	names := []string{partForwarder}
 	for _, p := range allParts(l, s) {
@@ -70,6 +72,9 @@ func printParts(l layout, s settings) (missing bool) {
 			continue
 		}
 		fmt.Fprintf(table, "%s\t%d\trunning\n", name, p.PID)
+	}
+	if err := table.Flush(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	return missing
 }
