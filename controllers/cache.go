@@ -33,13 +33,13 @@ func CacheOptions(namespace string) cache.Options {
 	options := cache.Options{
 		DefaultTransform: dropManagedFields,
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:                      ours,
-			&appsv1.ControllerRevision{}:              ours,
-			&corev1.Service{}:                         ours,
-			&corev1.ConfigMap{}:                       configs,
-			&autoscalingv2.HorizontalPodAutoscaler{}:  ours,
-			&policyv1.PodDisruptionBudget{}:           ours,
-			&discoveryv1.EndpointSlice{}:              slices,
+			&appsv1.Deployment{}:                     ours,
+			&appsv1.ControllerRevision{}:             ours,
+			&corev1.Service{}:                        ours,
+			&corev1.ConfigMap{}:                      configs,
+			&autoscalingv2.HorizontalPodAutoscaler{}: ours,
+			&policyv1.PodDisruptionBudget{}:          ours,
+			&discoveryv1.EndpointSlice{}:             slices,
 		},
 	}
 	if namespace != "" {

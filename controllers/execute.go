@@ -112,10 +112,15 @@ func (r *Reconciler) seedReplicas(ctx context.Context, gs *v1alpha1.GinService, 
 
 func (r *Reconciler) applyAutoscaler(ctx context.Context, o *observation) error {
 	wanted := resources.HorizontalPodAutoscaler(o.gs)
-	if wanted == nil {
+	switch {
+	case wanted == nil:
 		return r.prune(ctx, o.gs, o.hpa, controls(o.gs, o.hpa))
+	case o.gs.Status.Selector == "":
+		// Without a selector, /scale is no target: the autoscaler would begin its life with a complaint. Writing status comes next.
+		return nil
+	default:
+		return apply(ctx, r, o.gs, wanted, o.hpa, anyVersion)
 	}
-	return apply(ctx, r, o.gs, wanted, o.hpa, anyVersion)
 }
 
 func (r *Reconciler) applyBudget(ctx context.Context, o *observation, active v1alpha1.Color) error {
@@ -138,4 +143,3 @@ func (r *Reconciler) prune(ctx context.Context, gs *v1alpha1.GinService, child c
 	}
 	return nil
 }
-

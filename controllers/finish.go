@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -74,13 +75,18 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1
 	return 0, nil
 }
 
-// sameButNumbers reports whether two reports differ in nothing but pods that became ready, or ceased to be.
-func sameButNumbers(a, b *v1alpha1.GinServiceStatus) bool {
-	return equality.Semantic.DeepEqual(withoutNumbers(a), withoutNumbers(b))
+// sameButNumbers reports whether a report has no other news than pods that became ready, or ceased to be, and what follows from it sooner
+// or later: the first pod makes a service available, an autoscaler begins to measure.
+func sameButNumbers(before, after *v1alpha1.GinServiceStatus) bool {
+	return equality.Semantic.DeepEqual(withoutNumbers(before), withoutNumbers(after)) &&
+		!(apimeta.IsStatusConditionTrue(before.Conditions, v1alpha1.ConditionAvailable) &&
+			apimeta.IsStatusConditionFalse(after.Conditions, v1alpha1.ConditionAvailable))
 }
 
 func withoutNumbers(status *v1alpha1.GinServiceStatus) *v1alpha1.GinServiceStatus {
 	status = status.DeepCopy()
+	apimeta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionAvailable)
+	apimeta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionAutoscalingActive)
 	status.Replicas = 0
 	for i := range status.Colors {
 		status.Colors[i].Ready = 0
@@ -105,14 +111,25 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 		transitions.WithLabelValues(transition.Reason).Inc()
 		r.measure(o, plan.Rollout, transition.Reason)
 	}
-	for _, conditionType := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionAutoscalingActive} {
-		before := apimeta.FindStatusCondition(o.gs.Status.Conditions, conditionType)
-		after := apimeta.FindStatusCondition(report.Conditions, conditionType)
-		if after == nil || !worthWarning[after.Reason] && !isMetricTrouble(after) || (before != nil && before.Reason == after.Reason && before.Message == after.Message) {
-			continue
-		}
+	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionReady)
+	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)
+	if worthWarning[after.Reason] && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
 		r.Recorder.Eventf(o.gs, nil, corev1.EventTypeWarning, after.Reason, "Reconcile", "%s", after.Message)
 	}
+	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
+		r.Recorder.Eventf(o.gs, nil, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
+			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: %s", trouble.Message)
+	}
+}
+
+// metricTrouble returns the condition of an autoscaler that fails to measure what it scales on, and when that is worth a warning: pods that
+// have just started have no measurements for a while.
+func metricTrouble(report *v1alpha1.GinServiceStatus, now time.Time) (*metav1.Condition, time.Duration) {
+	condition := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionAutoscalingActive)
+	if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason == "ScalingDisabled" {
+		return nil, 0
+	}
+	return condition, condition.LastTransitionTime.Add(metricPatience).Sub(now)
 }
 
 // worthWarning are the reasons of Ready that somebody has to help with.
@@ -145,6 +162,9 @@ func nextLook(o *observation, plan rollout.Plan, trouble *problem, report *v1alp
 	after := plan.After
 	if trouble != nil {
 		after = earliest(after, trouble.retryAfter)
+	}
+	if _, due := metricTrouble(report, o.state.Now); due > 0 {
+		after = earliest(after, due)
 	}
 	if mayHaveTrouble(o, plan, report.Conditions) {
 		after = earliest(after, patience)

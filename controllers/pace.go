@@ -14,6 +14,8 @@ const (
 	patience = 20 * time.Second
 	// askInterval is how often they are asked then.
 	askInterval = 15 * time.Second
+	// metricPatience is how long an autoscaler may fail to measure what it scales on before a warning.
+	metricPatience = time.Minute
 )
 
 // pace remembers when things were done last that need not be done often. It is a memory only of this process: whoever starts anew has a
@@ -23,7 +25,7 @@ type pace struct {
 	services map[types.NamespacedName]*times
 }
 
-type times struct{ status, asked, switching time.Time }
+type times struct{ status, asked, switching, warned time.Time }
 
 func (p *pace) of(key types.NamespacedName) *times {
 	if p.services == nil {
@@ -80,4 +82,16 @@ func (p *pace) confirmed(key types.NamespacedName) (time.Time, bool) {
 	since := t.switching
 	t.switching = time.Time{}
 	return since, !since.IsZero()
+}
+
+// firstWarning reports whether the trouble that began at a time is warned of for the first time, and takes it that it is now.
+func (p *pace) firstWarning(key types.NamespacedName, began time.Time) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	t := p.of(key)
+	if t.warned.Equal(began) {
+		return false
+	}
+	t.warned = began
+	return true
 }

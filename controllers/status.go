@@ -216,8 +216,3 @@ func scalingActive(hpa *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv2.Ho
 	}
 	return nil
 }
-
-// isMetricTrouble reports whether an autoscaler fails to measure what it scales on.
-func isMetricTrouble(condition *metav1.Condition) bool {
-	return condition.Type == v1alpha1.ConditionAutoscalingActive && condition.Status == metav1.ConditionFalse && condition.Reason != "ScalingDisabled"
-}

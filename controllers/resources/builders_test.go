@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -233,6 +234,26 @@ func TestConfigSizeCountsBytesOfKeysAndValues(t *testing.T) {
 	}
 }
 
+// An amount that takes a minute to work out stops the operator. The deadline is a thousand times what the test takes.
+func TestAmountsWithoutBoundsDoNoHarm(t *testing.T) {
+	gs := services(t)["minimal"]
+	for _, amount := range []string{"1e999999", "-1e999999", "1e999999999", "12345678901234567890e99999", "1e37"} {
+		q := resource.MustParse(amount)
+		gs.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: q}
+		gs.Spec.Autoscaling = &v1alpha1.Autoscaling{Metrics: []v1alpha1.Metric{{Type: v1alpha1.MetricCPU, AverageValue: &q}}}
+		began := time.Now()
+		rev := RevisionOf(gs.Spec.WorkloadSpec)
+		mustMarshal(t, Deployment(gs, v1alpha1.Blue, rev, 1))
+		mustMarshal(t, HorizontalPodAutoscaler(gs))
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s took %s", amount, took)
+		}
+		if again := RevisionOf(rev.Workload); again.Name != rev.Name {
+			t.Errorf("the normal form of revision %s, with %s, is revision %s", rev.Name, amount, again.Name)
+		}
+	}
+}
+
 func TestQuantitiesHaveOneSpelling(t *testing.T) {
 	cases := map[string][]string{
 		"1":    {"1", "1.0", "1000m", "1e0", "1000000u"},
@@ -243,6 +264,15 @@ func TestQuantitiesHaveOneSpelling(t *testing.T) {
 		"0":    {"0", "0m", "0Gi"},
 		"-2":   {"-2", "-2000m"},
 		"1536": {"1.5Ki", "1536"},
+		"1n":   {"1n", "0.000000001"},
+	}
+	for _, tooLarge := range []string{"1e19", "1e30", "10E", "99999999999999999999"} {
+		if q := canonicalQuantity(resource.MustParse(tooLarge)); q.String() != "9223372036854775807" {
+			t.Errorf("%s is spelt %s", tooLarge, q.String())
+		}
+		if q := canonicalQuantity(resource.MustParse("-" + tooLarge)); q.String() != "-9223372036854775807" {
+			t.Errorf("-%s is spelt %s", tooLarge, q.String())
+		}
 	}
 	for want, spellings := range cases {
 		for _, spelling := range spellings {

@@ -70,6 +70,7 @@ func normalizeMap(v reflect.Value) {
 // canonicalQuantity spells q in the shorter of its decimal and its binary form, decimal if both are as long. "1000m" becomes "1",
 // and "1073741824" becomes "1Gi", so that equal amounts are equal texts.
 func canonicalQuantity(q resource.Quantity) resource.Quantity {
+	q = limitQuantity(q)
 	best := ""
 	for _, format := range []resource.Format{resource.DecimalSI, resource.BinarySI} {
 		candidate := q.DeepCopy()
@@ -80,6 +81,29 @@ func canonicalQuantity(q resource.Quantity) resource.Quantity {
 		}
 	}
 	return resource.MustParse(best)
+}
+
+// limitQuantity brings q into the range that Kubernetes says a quantity has: at most 2^63-1, at least a billionth. Parsing doesn't see
+// to that, and "1e999999" would then be worked out to its last digit, which takes a minute: one GinService could stop the operator.
+func limitQuantity(q resource.Quantity) resource.Quantity {
+	const maxPower = 36 // Beyond the range, and still cheap to compare.
+	largest, smallest := resource.MustParse("9223372036854775807"), resource.MustParse("1n")
+	if q.Sign() < 0 {
+		largest.Neg()
+		smallest.Neg()
+	}
+	scale := new(q.DeepCopy()).AsDec().Scale()
+	switch {
+	case q.IsZero():
+		return resource.Quantity{}
+	case scale < -maxPower:
+		return largest
+	case scale > maxPower:
+		return smallest
+	case q.Cmp(largest) == q.Sign():
+		return largest
+	}
+	return q
 }
 
 // dropDefaults takes out of w each field of this API that says what leaving it out says. It belongs to the hash: entries are added

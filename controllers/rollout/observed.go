@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"maps"
 	"time"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -20,13 +21,15 @@ type Observed struct {
 	Rollout *v1alpha1.RolloutStatus
 	// LastActive is status.activeColor. It counts only where there is no active Service to read the colour from.
 	LastActive v1alpha1.Color
+	// LastRevision is status.activeRevision, or "". It counts only where that colour serves and has lost its Deployment.
+	LastRevision string
 	// Selected is the colour that the live active Service selects, or "" where it is missing or selects none.
 	Selected v1alpha1.Color
 	// Colors are the colours that have a Deployment.
 	Colors map[v1alpha1.Color]Color
 	// ActiveEndpoints are the ready endpoints in the EndpointSlices of the active Service, by colour.
 	ActiveEndpoints map[v1alpha1.Color]int32
-	// PreviewEndpoints are those of the preview Service.
+	// PreviewEndpoints are those of the preview Service, as far as its EndpointSlices were made for what it selects now.
 	PreviewEndpoints map[v1alpha1.Color]int32
 	// Previewed is what the live preview Service selects.
 	Previewed Preview
@@ -69,6 +72,20 @@ func (o Observed) active() v1alpha1.Color {
 		return v1alpha1.Green
 	}
 	return v1alpha1.Blue
+}
+
+// restored returns the observation with the Deployment that serves, if it is lost: as it was, but without pods. What served comes back
+// before anything newer is thought of.
+func (o Observed) restored() Observed {
+	current := o.active()
+	_, exists := o.Colors[current]
+	if exists || current != o.LastActive || o.LastRevision == "" || o.LastRevision == o.Wanted {
+		return o
+	}
+	colors := map[v1alpha1.Color]Color{current: {Revision: o.LastRevision, Replicas: o.serving(current)}}
+	maps.Copy(colors, o.Colors)
+	o.Colors = colors
+	return o
 }
 
 // serving returns the number of pods that the colour which serves is to have. A spec.replicas that is missing keeps what runs.

@@ -62,6 +62,7 @@ type planner struct {
 
 // Compute plans what to do about what was observed.
 func Compute(o Observed) Plan {
+	o = o.restored()
 	current := o.active()
 	p := &planner{Observed: o, current: current, idle: current.Other(), count: o.serving(current)}
 	p.plan = Plan{Active: current, Serving: p.count, Colors: map[v1alpha1.Color]Target{}, Rollout: o.Rollout.DeepCopy()}
@@ -79,6 +80,19 @@ func Compute(o Observed) Plan {
 	return p.plan
 }
 
+// Hold plans nothing: everything stays as it was observed.
+func Hold(o Observed) Plan {
+	current := o.active()
+	plan := Plan{Active: current, Serving: o.serving(current), Colors: map[v1alpha1.Color]Target{}, Preview: o.Previewed, Rollout: o.Rollout.DeepCopy()}
+	for color, live := range o.Colors {
+		plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
+	}
+	if !plan.Preview.Color.Valid() {
+		plan.Preview = Preview{Color: current, Revision: plan.Colors[current].Revision}
+	}
+	return plan
+}
+
 // settle plans for a colour that serves the wanted revision: bring it to its number of pods and let go of the other colour.
 func (p *planner) settle() {
 	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
@@ -90,6 +104,9 @@ func (p *planner) settle() {
 		record.ApprovedAt = record.StartedAt
 	case record.Revision != p.Wanted:
 		p.cancel(record)
+	case record.ApprovedAt == nil:
+		// It was promoted, and the record of that was lost.
+		record.ReadyAt, record.ApprovedAt = p.now(), p.now()
 	}
 	if record.Revision == p.Wanted {
 		p.conclude(record)
@@ -99,11 +116,8 @@ func (p *planner) settle() {
 
 // conclude moves the record of the wanted revision, which serves already, towards its end.
 func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
-	live, idle := p.Colors[p.current], p.Colors[p.idle]
-	since := record.StartedAt
-	if record.ApprovedAt != nil {
-		since = record.ApprovedAt
-	}
+	live, idle, since := p.Colors[p.current], p.Colors[p.idle], record.ApprovedAt
+	down := p.count > 0 && live.Available == 0
 	switch {
 	case record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepDraining:
 	case idle.Replicas > 0 && p.confirmed(p.current, p.count):
@@ -113,12 +127,11 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 	case idle.Replicas == 0 && live.Settled && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
 		p.complete(record, "revision %s serves with %d pods", record.Revision, p.count)
 	case record.Step == v1alpha1.StepFailed:
-	case (idle.Replicas == 0 || live.Available == 0) && p.overdue(since):
+	case (idle.Replicas == 0 || down) && p.overdue(since):
 		p.fail(record, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
-	case idle.Replicas > 0:
+	case idle.Replicas > 0 && !down:
 		p.step(record, v1alpha1.StepSwitching, "waiting for the EndpointSlices to show %s alone (%s %d, %s %d ready)",
 			p.current, p.current, p.ActiveEndpoints[p.current], p.idle, p.ActiveEndpoints[p.idle])
-		p.lookAgain(since, p.deadline())
 	default:
 		p.step(record, v1alpha1.StepDeploying, "waiting for the first pods: %d of %d ready", live.Available, p.count)
 		p.lookAgain(since, p.deadline())
@@ -128,9 +141,6 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 // releaseIdle plans the end of the other colour's pods, once nothing can need them any more.
 func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
 	idle, exists := p.Colors[p.idle]
-	if !exists {
-		return
-	}
 	since, delay := record.SwitchedAt, p.scaleDownDelay()
 	switch record.Step {
 	case v1alpha1.StepDraining:
@@ -144,21 +154,27 @@ func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
 	if idle.Replicas > 0 && !p.released(since, delay) {
 		return
 	}
-	p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
+	if exists {
+		p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
+	}
 	if record.Step == v1alpha1.StepDraining {
 		p.complete(record, "revision %s serves; %s has no pods any more", record.Revision, p.idle)
 	}
 }
 
-// released reports whether the other colour's pods may go: the delay has passed, no traffic is sent to them, and they are not the last
-// healthy ones.
+// released reports whether the other colour's pods may go: the delay has passed, and nobody needs them.
 func (p *planner) released(since *metav1.MicroTime, delay time.Duration) bool {
 	if p.Now.Before(at(since).Add(delay)) {
 		p.lookAgain(since, delay)
 		return false
 	}
+	return p.Selected == p.plan.Active && !p.needed()
+}
+
+// needed reports whether the other colour's pods have to stay: they are the last healthy ones, or traffic is still sent to them.
+func (p *planner) needed() bool {
 	lastHealthy := p.count > 0 && p.Colors[p.current].Available == 0 && p.Colors[p.idle].Available > 0
-	return !lastHealthy && p.Selected == p.plan.Active && p.ActiveEndpoints[p.idle] == 0
+	return lastHealthy || p.ActiveEndpoints[p.idle] > 0
 }
 
 // mustReplaceInPlace reports whether the wanted revision has to go into the colour that serves: where that colour has nothing to lose,
@@ -167,10 +183,10 @@ func (p *planner) mustReplaceInPlace() bool {
 	serving, exists := p.Colors[p.current]
 	idle, idleExists := p.Colors[p.idle]
 	switch {
-	case idleExists && idle.Revision == p.Wanted:
-		return false
 	case !exists:
 		return true
+	case idleExists && idle.Revision == p.Wanted:
+		return false
 	default:
 		return serving.Available == 0 && idleExists && idle.Available > 0 && p.ActiveEndpoints[p.current] == 0
 	}
@@ -207,9 +223,9 @@ func (p *planner) rollOut() {
 		p.releaseIdle(record)
 		return
 	}
-	if p.Colors[p.idle].Revision != p.Wanted && p.ActiveEndpoints[p.idle] > 0 {
+	if p.Colors[p.idle].Revision != p.Wanted && p.needed() {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
-		p.step(record, v1alpha1.StepDeploying, "waiting for the EndpointSlices to confirm the last switch before %s is used again", p.idle)
+		p.step(record, v1alpha1.StepDeploying, "waiting for the EndpointSlices to show that nobody needs %s before it is used again", p.idle)
 		return
 	}
 	p.plan.Preview = Preview{Color: p.idle, Revision: p.Wanted}
@@ -221,18 +237,24 @@ func (p *planner) rollOut() {
 
 // prepare plans the preview up to its approval, and reports whether it has it.
 func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
-	size := p.previewSize()
-	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: size}
+	live, size := p.Colors[p.idle], p.previewSize()
+	target := size
+	if live.Revision == p.Wanted && p.needed() {
+		target = max(size, min(live.Replicas, p.count))
+	}
+	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: target}
 	ready := p.ready(p.idle, size)
-	if ready && record.ReadyAt == nil {
+	first := ready && record.ReadyAt == nil
+	if first {
 		record.ReadyAt = p.now()
 	}
-	switch live := p.Colors[p.idle]; {
-	case ready && p.approved(record, false):
+	switch {
+	case record.ReadyAt != nil && p.approved(record, false):
+		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
 		record.ApprovedAt = p.now()
 		return true
 	case ready:
-		p.wait(record)
+		p.wait(record, first)
 	case record.ReadyAt == nil && p.overdue(record.StartedAt):
 		p.fail(record, "%d of %d pods of %s became ready within %s", p.fresh(live), size, p.idle, p.deadline())
 		p.abandon(record)
@@ -241,14 +263,15 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 			p.idle, p.fresh(live), size, p.freshEndpoints())
 		if record.ReadyAt == nil {
 			p.lookAgain(record.StartedAt, p.deadline())
+		} else if p.blueGreen().Promotion != v1alpha1.PromotionManual {
+			p.lookAgain(record.ReadyAt, p.autoPromotionDelay())
 		}
 	}
 	return false
 }
 
-// wait plans for a preview that is ready and not approved.
-func (p *planner) wait(record *v1alpha1.RolloutStatus) {
-	before := record.Step
+// wait plans for a preview that is ready, maybe for the first time, and not approved.
+func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
 	if p.blueGreen().Promotion == v1alpha1.PromotionManual {
 		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready: to promote it, set the annotation %s: %s",
 			p.idle, v1alpha1.AnnotationPromote, record.Revision)
@@ -258,7 +281,7 @@ func (p *planner) wait(record *v1alpha1.RolloutStatus) {
 			p.idle, until.UTC().Format(time.RFC3339), v1alpha1.AnnotationPromote, record.Revision)
 		p.lookAgain(record.ReadyAt, p.autoPromotionDelay())
 	}
-	if before != v1alpha1.StepWaitingForPromotion {
+	if first {
 		p.tell(false, "PreviewReady", "%s", record.Message)
 	}
 }
@@ -299,14 +322,17 @@ func (p *planner) abandon(record *v1alpha1.RolloutStatus) {
 // changes once more. With autoscaling, spec.replicas speaks of the load and counts at once.
 func (p *planner) holdServing(record *v1alpha1.RolloutStatus) {
 	serving := p.Colors[p.current]
-	if record.HeldReplicas != nil && (p.Spec.Autoscaling != nil || p.Spec.Replicas == nil || *p.Spec.Replicas != *record.WantedReplicas) {
-		record.HeldReplicas, record.WantedReplicas = nil, nil
-	}
-	if record.HeldReplicas != nil {
+	if p.holds(record) {
 		p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: *record.HeldReplicas}
 		return
 	}
+	record.HeldReplicas, record.WantedReplicas = nil, nil
 	p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: p.count}
+}
+
+func (p *planner) holds(record *v1alpha1.RolloutStatus) bool {
+	return record.HeldReplicas != nil && record.WantedReplicas != nil &&
+		p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && *p.Spec.Replicas == *record.WantedReplicas
 }
 
 // start begins a new record.
@@ -318,7 +344,8 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 	if exists && serving.Revision != p.Wanted && p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && serving.Replicas != *p.Spec.Replicas {
 		record.HeldReplicas, record.WantedReplicas = new(serving.Replicas), new(*p.Spec.Replicas)
 	}
-	warm := before != nil && before.Revision == serving.Revision &&
+	// The other colour has served before: it was not the preview of a revision that has never been approved.
+	warm := before != nil && before.Revision == serving.Revision && (before.ReadyAt != nil || before.Rollback) &&
 		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
 	if warm && idle.Revision == p.Wanted && idle.Available > 0 {
 		record.Rollback, record.ApprovedAt = true, record.StartedAt

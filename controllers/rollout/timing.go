@@ -64,10 +64,10 @@ func (p *planner) overdue(since *metav1.MicroTime) bool {
 	return !p.Now.Before(at(since).Add(p.deadline()))
 }
 
-// lookAgain asks for another look when a timer ends, if it is the first one to.
+// lookAgain asks for another look when a timer ends, if it is the first one to. One that has ended already has done what it can.
 func (p *planner) lookAgain(since *metav1.MicroTime, delay time.Duration) {
-	after := max(at(since).Add(delay).Sub(p.Now), time.Millisecond)
-	if p.plan.After == 0 || after < p.plan.After {
+	after := at(since).Add(delay).Sub(p.Now)
+	if after > 0 && (p.plan.After == 0 || after < p.plan.After) {
 		p.plan.After = after
 	}
 }

@@ -1,0 +1,225 @@
+package rollout_test
+
+import (
+	"maps"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// checkPlan checks what must be true of every plan, whatever was observed.
+func (w *world) checkPlan(o rollout.Observed, plan rollout.Plan) {
+	w.t.Helper()
+	for _, problem := range problemsOf(o, plan) {
+		w.fail("%s\nplan: %+v", problem, plan)
+	}
+}
+
+// problemsOf returns the invariants that a plan breaks.
+func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
+	expect := func(true_ bool, problem string) {
+		if !true_ {
+			problems = append(problems, problem)
+		}
+	}
+	expect(plan.Active.Valid(), "the active Service selects no colour")
+	expect(plan.Preview.Color.Valid() && plan.Preview.Revision != "", "the preview Service selects no revision of a colour")
+	expect(plan.After >= 0, "the next look is in the past")
+	expect(plan.Rollout != nil && plan.Rollout.Revision != "" && plan.Rollout.Message != "", "the record doesn't say what is going on")
+	expect(len(plan.Transitions) == 0 || !same(o.Rollout, plan.Rollout), "something is told, and the record would let it be told again")
+	if o.Spec.Replicas != nil {
+		expect(plan.Serving == *o.Spec.Replicas, "/scale answers another number than the spec")
+	}
+	for color, target := range plan.Colors {
+		expect(target.Revision != "" && target.Replicas >= 0, "no revision for "+string(color))
+	}
+	if plan.Switches(o) {
+		next := o.Colors[plan.Active]
+		expect(next.Revision == o.Wanted && next.Settled && next.Updated == next.Current,
+			"traffic moves to a colour that still has pods of another revision")
+		expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == o.Wanted,
+			"traffic moves to a colour that is not shown ready with as many pods as serve")
+		expect(plan.Colors[plan.Active].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
+	}
+	if live, exists := o.Colors[o.Selected]; exists {
+		checkServing(expect, o, plan, live)
+		checkOther(expect, o, plan, live)
+	}
+	return problems
+}
+
+// checkServing checks what becomes of the colour that the active Service selects.
+func checkServing(expect func(bool, string), o rollout.Observed, plan rollout.Plan, live rollout.Color) {
+	target := plan.Colors[o.Selected]
+	expect(target.Revision == live.Revision || live.Available == 0 && o.ActiveEndpoints[o.Selected] == 0,
+		"the colour that serves gets another template while it has a healthy pod")
+	switch {
+	case target.Replicas == plan.Serving:
+	case o.Spec.Autoscaling == nil && target.Replicas == live.Replicas:
+	case o.Rollout != nil && o.Rollout.HeldReplicas != nil && target.Replicas == *o.Rollout.HeldReplicas && o.Spec.Autoscaling == nil:
+	default:
+		expect(false, "the colour that serves gets a number of pods that nobody asked for")
+	}
+}
+
+// checkOther checks what becomes of the colour that the active Service does not select.
+func checkOther(expect func(bool, string), o rollout.Observed, plan rollout.Plan, serving rollout.Color) {
+	other := o.Selected.Other()
+	live, exists := o.Colors[other]
+	if !exists || plan.Active == other {
+		return
+	}
+	target := plan.Colors[other]
+	kept := target.Revision == live.Revision && target.Replicas >= min(live.Replicas, plan.Serving)
+	lastHealthy := plan.Serving > 0 && serving.Available == 0 && live.Available > 0
+	expect(kept || !lastHealthy, "the other colour loses pods though it has the last healthy ones")
+	expect(kept || o.ActiveEndpoints[other] == 0, "the other colour loses pods though the EndpointSlices still send it traffic")
+}
+
+// checkWorld checks what must be true of the world at every moment.
+func (w *world) checkWorld() {
+	w.t.Helper()
+	if w.active == nil {
+		return
+	}
+	if !w.active.selects.Color.Valid() {
+		w.fail("the active Service selects no colour")
+	}
+	w.checkGate()
+	switch reachable := w.reachable(); {
+	case reachable > 0 && w.allSeen():
+		w.excused = false
+	case reachable == 0 && w.served != "" && !w.excused:
+		w.fail("nobody can be reached any more, and it is nobody's fault but the operator's")
+	}
+}
+
+// checkGate checks that no revision serves that was not approved, if it takes an approval.
+func (w *world) checkGate() {
+	w.t.Helper()
+	d := w.deployments[w.active.selects.Color]
+	if d == nil {
+		return
+	}
+	serves := d.want.Revision
+	first := w.served == ""
+	if serves != w.served && !first && !d.served && !w.unknown &&
+		w.blueGreen().Promotion == v1alpha1.PromotionManual && !w.approvals[serves] {
+		w.fail("revision %s takes traffic and was not approved", serves)
+	}
+	if !d.served && first {
+		w.excused = true // nothing was available before
+	}
+	d.served = d.want.Replicas > 0
+	w.served = serves
+}
+
+// allSeen reports whether all that is reported of pods is true.
+func (w *world) allSeen() bool {
+	c := w.clone()
+	for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+		if c.report(color) {
+			return false
+		}
+	}
+	return !c.syncSlices(c.active) && !c.syncSlices(c.preview)
+}
+
+// clone returns a copy of what report and syncSlices change.
+func (w *world) clone() *world {
+	c := &world{deployments: map[v1alpha1.Color]*deployment{}}
+	for color, d := range w.deployments {
+		c.deployments[color] = new(*d)
+	}
+	if w.active != nil {
+		c.active = new(*w.active)
+	}
+	if w.preview != nil {
+		c.preview = new(*w.preview)
+	}
+	return c
+}
+
+// checkIdempotence checks that the plan, which was executed, is planned again if nothing else has changed. The message may tell of
+// what was done. A service that is scaled to zero waits for no pods, so that more than one step may follow at once.
+func (w *world) checkIdempotence(plan rollout.Plan) {
+	w.t.Helper()
+	again := rollout.Compute(w.observe())
+	if plan.Serving == 0 {
+		return
+	}
+	if len(again.Transitions) > 0 {
+		w.fail("the plan was executed, and another one tells of %+v", again.Transitions)
+	}
+	before, after := plan, again
+	before.Transitions, before.After, after.After = nil, 0, 0
+	if before.Rollout.Step == after.Rollout.Step {
+		before.Rollout, after.Rollout = before.Rollout.DeepCopy(), after.Rollout.DeepCopy()
+		before.Rollout.Message, after.Rollout.Message = "", ""
+	}
+	if !same(before, after) {
+		w.fail("the plan was executed, and nothing else has changed, and the next plan differs:\n%s", cmp.Diff(before, after, asEqual...))
+	}
+}
+
+// checkEnd checks the end of a story, when nothing moves any more and no timer runs.
+func (w *world) checkEnd() {
+	w.t.Helper()
+	w.checkWorld()
+	record, serving := w.status.rollout, w.deployments[w.active.selects.Color]
+	idle := w.deployments[w.active.selects.Color.Other()]
+	count := *w.spec.Replicas
+	if serving == nil {
+		w.fail("the colour that serves has no Deployment in the end")
+	}
+	broken := w.count(serving, func(p *pod) bool { return p.ready }) == 0
+	switch record.Step {
+	case v1alpha1.StepWaitingForPromotion:
+		if w.blueGreen().Promotion != v1alpha1.PromotionManual || w.approved == w.wanted {
+			w.fail("the rollout waits for an approval that it has")
+		}
+		return
+	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
+		if serving.want.Revision != w.wanted {
+			w.fail("the rollout is %s, but %s serves instead of %s", record.Step, serving.want.Revision, w.wanted)
+		}
+	case v1alpha1.StepFailed:
+		if record.Revision != w.wanted || !w.faulty[w.wanted] && !w.wasFaulty {
+			w.fail("the rollout failed for no reason")
+		}
+	default:
+		if !broken || idle == nil || idle.want.Replicas == 0 {
+			w.fail("the rollout never ends: it is %s", record.Step)
+		}
+	}
+	if serving.want.Replicas != count && (record.HeldReplicas == nil || serving.want.Replicas != *record.HeldReplicas) {
+		w.fail("the colour that serves has %d pods in the end, and %d are wanted", serving.want.Replicas, count)
+	}
+	if idle != nil && idle.want.Replicas > 0 && !(broken && count > 0) {
+		w.fail("both colours have pods in the end")
+	}
+	if w.preview.selects != (rollout.Preview{Color: w.active.selects.Color, Revision: serving.want.Revision}) {
+		w.fail("the preview Service is left at %+v", w.preview.selects)
+	}
+}
+
+// end is what is left of a story, whoever looks at it.
+type end struct {
+	Colors  map[v1alpha1.Color]rollout.Target
+	Active  v1alpha1.Color
+	Preview rollout.Preview
+	Record  string
+}
+
+func (w *world) end() end {
+	e := end{Colors: map[v1alpha1.Color]rollout.Target{}, Active: w.active.selects.Color, Preview: w.preview.selects}
+	for color, d := range maps.All(w.deployments) {
+		e.Colors[color] = d.want
+	}
+	if r := w.status.rollout; r != nil {
+		e.Record = r.Revision + " " + string(r.Step)
+	}
+	return e
+}

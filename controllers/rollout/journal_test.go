@@ -1,0 +1,149 @@
+package rollout_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// journal is what a world remembers for its checks and for its reader.
+type journal struct {
+	lines []string
+
+	served    string          // the revision that the active Service selected last
+	approvals map[string]bool // revisions that the operator saw approved, while they were wanted
+	excused   bool            // there is a reason why nothing can be reached
+	unknown   bool            // both places that tell which colour serves were lost at once
+	wasFaulty bool            // some revision was faulty
+	starts    int             // rollouts that were told of
+	told      map[string]int  // transitions, by rollout and reason
+
+	passes, writesDone        int
+	crashBefore, forgetBefore int // the write before which the operator dies; the pass before which the status is lost
+	quiet                     bool
+}
+
+func (w *world) log(who, format string, args ...any) {
+	clock := w.now.Sub(epoch).Truncate(time.Second)
+	w.lines = append(w.lines, fmt.Sprintf("%02d:%02d  %-9s  %s", int(clock.Minutes()), int(clock.Seconds())%60, who, fmt.Sprintf(format, args...)))
+}
+
+// fail ends the test, with the whole story up to here.
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf("%s\nobserved: %+v\nrecord: %+v\nthe story so far:\n%s", fmt.Sprintf(format, args...), w.observe(), w.status.rollout, strings.Join(w.lines, "\n"))
+}
+
+// pass is one pass of the operator. A world that is told to crashes it before one of its writes, and starts it again.
+func (w *world) pass() rollout.Plan {
+	w.t.Helper()
+	if w.passes == w.forgetBefore {
+		w.loseStatus()
+	}
+	w.passes++
+	o := w.observe()
+	w.noteApproval(o)
+	plan := rollout.Compute(o)
+	w.checkPlan(o, plan)
+	writes := w.writes(plan)
+	if w.quiet && len(writes) > 0 {
+		w.fail("nothing has changed since the last pass, which had only its status to write, and yet this one writes: %s", writes[0].what)
+	}
+	for i, next := range writes {
+		if w.writesDone == w.crashBefore {
+			w.crashBefore = -1
+			w.log("operator", "dies")
+			return w.pass()
+		}
+		w.do(i == 0, next)
+	}
+	for _, tr := range plan.Transitions {
+		w.log("", "tells %s: %s", tr.Reason, tr.Message)
+	}
+	w.checkIdempotence(plan)
+	w.quiet = len(writes) == 0 || len(writes) == 1 && strings.HasPrefix(writes[0].what, "status")
+	return plan
+}
+
+// interrupt is a pass of an operator that dies after a number of writes.
+func (w *world) interrupt(after int) {
+	w.t.Helper()
+	o := w.observe()
+	w.noteApproval(o)
+	plan := rollout.Compute(o)
+	w.checkPlan(o, plan)
+	for i, next := range w.writes(plan) {
+		if i == after {
+			w.log("operator", "dies")
+			return
+		}
+		w.do(i == 0, next)
+	}
+}
+
+func (w *world) do(first bool, next write) {
+	w.t.Helper()
+	who := ""
+	if first {
+		who = "operator"
+	}
+	w.log(who, "%s", next.what)
+	next.do()
+	w.writesDone++
+	w.quiet = false
+	w.checkWorld()
+}
+
+func (w *world) noteApproval(o rollout.Observed) {
+	for revision := range w.approvals {
+		if revision != o.Wanted {
+			delete(w.approvals, revision)
+		}
+	}
+	if o.Approved == o.Wanted {
+		w.approvals[o.Wanted] = true
+	}
+}
+
+// hear checks that whatever a user should hear of is told once, and that nothing is told that didn't happen.
+func (w *world) hear(before status, transitions []rollout.Transition) {
+	w.t.Helper()
+	for _, tr := range transitions {
+		if tr.Reason == "RolloutStarted" {
+			w.starts++
+		}
+		about := fmt.Sprintf("rollout %d %s", w.starts, tr.Reason)
+		// The end of one rollout is told with the start of the next one only if they are told of in this order.
+		if w.told[about]++; w.told[about] > 1 {
+			w.fail("%s was told %d times", about, w.told[about])
+		}
+	}
+	was, is := before.rollout, w.status.rollout
+	if was != nil && is.Step == was.Step && same(was.StartedAt, is.StartedAt) {
+		return
+	}
+	want := map[v1alpha1.RolloutStep]string{
+		v1alpha1.StepDraining: "Promoted", v1alpha1.StepCompleted: "RolloutCompleted", v1alpha1.StepFailed: "RolloutFailed",
+	}[is.Step]
+	if is.Step == v1alpha1.StepCancelled && was != nil && was.Step != v1alpha1.StepFailed {
+		want = "RolloutCancelled"
+	}
+	for _, tr := range transitions {
+		if tr.Reason == want {
+			return
+		}
+	}
+	if want != "" {
+		w.fail("the rollout is %s now, and nobody was told %s", is.Step, want)
+	}
+}
+
+var asEqual = []cmp.Option{cmp.AllowUnexported(status{}), cmpopts.EquateEmpty()}
+
+func same(a, b any) bool { return cmp.Equal(a, b, asEqual...) }

@@ -1,0 +1,105 @@
+// Package ginservice tests the operator against a real API server and the real controllers behind it. Only the node is played.
+package ginservice
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers"
+	"github.com/gin-operator/gin-operator/test/controlplane"
+	"github.com/gin-operator/gin-operator/test/counting"
+	"github.com/gin-operator/gin-operator/test/kubelet"
+)
+
+var (
+	plane  *controlplane.ControlPlane
+	node   *kubelet.Kubelet
+	k8s    client.Client // sees the API server, not a cache
+	scheme = runtime.NewScheme()
+)
+
+func TestGinService(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	SetDefaultConsistentlyDuration(2 * time.Second)
+	RunSpecs(t, "GinService")
+}
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	ctrl.SetLogger(logr.Discard())
+	var err error
+	plane, err = controlplane.Start(ctx, controlplane.WithControllerManager())
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() error { return plane.Stop() })
+	life, end := context.WithCancel(context.Background())
+	DeferCleanup(end)
+	node, err = kubelet.Start(life, plane.Config())
+	Expect(err).NotTo(HaveOccurred())
+	k8s, err = client.New(plane.Config(), client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+})
+
+// operator is one that runs in this process, as main.go sets it up.
+type operator struct {
+	// requests counts what it asks of the API server.
+	requests *counting.Counter
+	stop     func()
+}
+
+// startOperator starts an operator, which ends with the spec, or earlier by its stop.
+func startOperator() *operator {
+	GinkgoHelper()
+	return startOperatorAs(plane.Config())
+}
+
+func startOperatorAs(cfg *rest.Config) *operator {
+	GinkgoHelper()
+	o := &operator{requests: &counting.Counter{}}
+	o.requests.KeepLog()
+	cfg.Wrap(o.requests.Wrap)
+	manager, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:     scheme,
+		Cache:      controllers.CacheOptions(""),
+		Client:     controllers.ClientOptions(),
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	life, cancel := context.WithCancel(context.Background())
+	reconciler := &controllers.Reconciler{
+		Client: manager.GetClient(), Live: manager.GetAPIReader(), Recorder: manager.GetEventRecorder("gin-operator"), Clock: clock.RealClock{},
+	}
+	Expect(reconciler.SetupWithManager(life, manager, 8)).To(Succeed())
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Start(life) }()
+	Expect(manager.GetCache().WaitForCacheSync(life)).To(BeTrue())
+	var stopped bool
+	o.stop = func() {
+		GinkgoHelper()
+		if !stopped {
+			stopped = true
+			cancel()
+			Eventually(ended).Should(Receive(BeNil()))
+		}
+	}
+	DeferCleanup(o.stop)
+	return o
+}
