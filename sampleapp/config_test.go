@@ -81,16 +81,26 @@ func TestWrongConfigNamesTheVariableAndTheFix(t *testing.T) {
 		"latency beyond the timeouts": {map[string]string{"LATENCY": "5m"}, `LATENCY: "5m" is not a time such as 250ms or 2s, at most 1m0s`},
 		"a switch that is neither":    {map[string]string{"FAIL_READY": "yes"}, `FAIL_READY: "yes" is not true or false`},
 		"an unknown level":            {map[string]string{"LOG_LEVEL": "loud"}, `LOG_LEVEL: "loud" is not debug, info, warn or error`},
-		"an unknown logging of requests": {map[string]string{"LOG_REQUESTS": "some"},
-			`LOG_REQUESTS: "some" is not problems, all or none`},
-		"no time to shut down": {map[string]string{"GIN_SERVICE_SHUTDOWN_SECONDS": "0"},
-			`GIN_SERVICE_SHUTDOWN_SECONDS: "0" is not a number of seconds from 1 to 86400`},
-		"a drain as long as the shutdown": {map[string]string{"DRAIN_SECONDS": "10", "GIN_SERVICE_SHUTDOWN_SECONDS": "10"},
-			"DRAIN_SECONDS: 10s leaves no time for requests in flight: it must be less than GIN_SERVICE_SHUTDOWN_SECONDS, 10s"},
-		"a version that would split a header": {map[string]string{"APP_VERSION": "v1\r\nX-Evil: 1"},
-			`APP_VERSION: "v1\r\nX-Evil: 1" is not a text on one line`},
-		"two at once": {map[string]string{"PORT": "x", "LOG_LEVEL": "y"},
-			"PORT: \"x\" is not a whole number from 0 to 65535\nLOG_LEVEL: \"y\" is not debug, info, warn or error"},
+		"an unknown logging of requests": {
+			map[string]string{"LOG_REQUESTS": "some"},
+			`LOG_REQUESTS: "some" is not problems, all or none`,
+		},
+		"no time to shut down": {
+			map[string]string{"GIN_SERVICE_SHUTDOWN_SECONDS": "0"},
+			`GIN_SERVICE_SHUTDOWN_SECONDS: "0" is not a number of seconds from 1 to 86400`,
+		},
+		"a drain as long as the shutdown": {
+			map[string]string{"DRAIN_SECONDS": "10", "GIN_SERVICE_SHUTDOWN_SECONDS": "10"},
+			"DRAIN_SECONDS: 10s leaves no time for requests in flight: it must be less than GIN_SERVICE_SHUTDOWN_SECONDS, 10s",
+		},
+		"a version that would split a header": {
+			map[string]string{"APP_VERSION": "v1\r\nX-Evil: 1"},
+			`APP_VERSION: "v1\r\nX-Evil: 1" is not a text on one line`,
+		},
+		"two at once": {
+			map[string]string{"PORT": "x", "LOG_LEVEL": "y"},
+			"PORT: \"x\" is not a whole number from 0 to 65535\nLOG_LEVEL: \"y\" is not debug, info, warn or error",
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

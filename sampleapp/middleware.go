@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/hex"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +46,7 @@ const (
 func withRequestID(c *gin.Context) {
 	id := c.Request.Header.Get(requestIDHeader)
 	if !validRequestID(id) {
-		id = newRequestID()
+		id = cryptorand.Text()
 	}
 	c.Set(requestIDKey, id)
 	c.Writer.Header()[requestIDHeader] = []string{id}
@@ -67,16 +67,6 @@ func validRequestID(id string) bool {
 		}
 	}
 	return true
-}
-
-// newRequestID returns 128 random bits in hexadecimal. They have to be unique, not secret.
-func newRequestID() string {
-	var raw [16]byte
-	high, low := rand.Uint64(), rand.Uint64()
-	for i := range 8 {
-		raw[i], raw[8+i] = byte(high>>(8*i)), byte(low>>(8*i))
-	}
-	return hex.EncodeToString(raw[:])
 }
 
 // failure is the body of every answer that is an error.
@@ -121,7 +111,7 @@ func (f faults) middleware(c *gin.Context) {
 	if f.latency > 0 && !sleep(c, f.latency) {
 		return
 	}
-	if f.errorRate > 0 && rand.Float64() < f.errorRate {
+	if f.errorRate > 0 && rand.Float64() < f.errorRate { //nolint:gosec // chance, not a secret
 		fail(c, http.StatusInternalServerError, "injected_error", "this answer fails, as ERROR_RATE asks")
 	}
 }

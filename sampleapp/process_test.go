@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,18 +37,23 @@ func TestMain(m *testing.M) {
 
 // program is the service in a process of its own.
 type program struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-	mu    sync.Mutex
-	logs  bytes.Buffer
-	ports map[string]int // by the variable that sets them
+	cmd       *exec.Cmd
+	ended     chan struct{}
+	mu        sync.Mutex
+	logs      bytes.Buffer
+	addresses map[string]string // by the variable that sets the port
 }
 
 // start runs the program on free ports with the given environment, and ends it with the test.
 func start(t *testing.T, env ...string) *program {
 	t.Helper()
-	p := &program{ports: map[string]int{}, ended: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0])
+	p := &program{addresses: map[string]string{}, ended: make(chan struct{})}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The context ends with the test, before its clean-up functions run, and kills the process.
+	p.cmd = exec.CommandContext(t.Context(), self)
 	p.cmd.Env = append([]string{runAsProgram + "=1", "PORT=0"}, env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -58,7 +64,6 @@ func start(t *testing.T, env ...string) *program {
 	}
 	go p.follow(stderr)
 	t.Cleanup(func() {
-		p.cmd.Process.Kill()
 		p.waitEnd(t)
 		if t.Failed() {
 			t.Logf("log of %v:\n%s", env, p.log())
@@ -71,18 +76,20 @@ func start(t *testing.T, env ...string) *program {
 func (p *program) follow(stderr io.Reader) {
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		var line struct {
-			Message, Variable string
-			Port              int
+			Message, Variable, Address string
 		}
 		serving := json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "serving"
 		p.mu.Lock()
 		p.logs.Write(append(lines.Bytes(), '\n'))
 		if serving {
-			p.ports[line.Variable] = line.Port
+			p.addresses[line.Variable] = line.Address
 		}
 		p.mu.Unlock()
 	}
-	p.cmd.Wait()
+	// The tests read the exit status, which is all that this error tells.
+	if err := p.cmd.Wait(); err != nil && p.cmd.ProcessState == nil {
+		panic(err)
+	}
 	close(p.ended)
 }
 
@@ -95,14 +102,18 @@ func (p *program) log() string {
 // address waits until the program serves the port that a variable sets, and returns where.
 func (p *program) address(t *testing.T, variable string) string {
 	t.Helper()
-	port := 0
+	address := ""
 	eventually(t, "the program serves "+variable, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		port = p.ports[variable]
-		return port != 0
+		address = p.addresses[variable]
+		return address != ""
 	})
-	return fmt.Sprintf("127.0.0.1:%d", port)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "127.0.0.1:" + port
 }
 
 func (p *program) signal(t *testing.T) {
@@ -149,34 +160,51 @@ type connection struct {
 }
 
 func dial(address string) (*connection, error) {
-	conn, err := net.DialTimeout("tcp", address, patience)
+	dialer := net.Dialer{Timeout: patience}
+	conn, err := dialer.DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	return &connection{conn, bufio.NewReader(conn)}, nil
 }
 
-// get sends a request and reads the whole answer.
-func (c *connection) get(target string) (*http.Response, error) {
+// get sends a request and reads the whole answer. It returns which pod that came from, and whether the connection ends with it.
+func (c *connection) get(target string) (pod string, last bool, err error) {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
+		return "", false, err
 	}
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target); err != nil {
-		return nil, fmt.Errorf("sending: %w", err)
+		return "", false, fmt.Errorf("sending: %w", err)
 	}
 	response, err := http.ReadResponse(c.answers, nil)
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return "", false, fmt.Errorf("reading the answer: %w", err)
 	}
 	defer response.Body.Close()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(response.Body); err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", false, fmt.Errorf("reading the body: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d: %s", response.StatusCode, body.String())
+		return "", false, fmt.Errorf("status %d: %s", response.StatusCode, body)
 	}
-	return response, nil
+	return response.Header.Get("X-App-Pod"), response.Close, nil
+}
+
+// get sends a request with net/http's client and returns the status and body of the answer.
+func get(t *testing.T, url string) (status int, body string, err error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	all, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(all), err
 }
 
 // balancer gives new connections to the first program for as long as that is ready, and to the second from then on, as the proxy of
@@ -195,7 +223,7 @@ func (b *balancer) watch(stop <-chan struct{}) {
 		case <-ticker.C:
 			conn, err := dial(b.first)
 			if err == nil {
-				_, err = conn.get("/readyz")
+				_, _, err = conn.get("/readyz")
 				conn.Close()
 			}
 			b.moved.Store(err != nil)
@@ -251,13 +279,9 @@ func client(b *balancer, results *tally, fresh bool, pause time.Duration, stop <
 				continue
 			}
 		}
-		response, err := conn.get("/api/v1/ping")
-		if err != nil {
-			results.add("", err)
-		} else {
-			results.add(response.Header.Get("X-App-Pod"), nil)
-		}
-		if err != nil || fresh || response.Close {
+		pod, last, err := conn.get("/api/v1/ping")
+		results.add(pod, err)
+		if err != nil || fresh || last {
 			conn.Close()
 			conn = nil
 		}
@@ -316,8 +340,8 @@ func longRequest(t *testing.T, address string, ms int) <-chan outcome {
 	t.Cleanup(func() { conn.Close() })
 	result := make(chan outcome, 1)
 	go func() {
-		response, err := conn.get(fmt.Sprintf("/api/v1/load/sleep?ms=%d", ms))
-		result <- outcome{err: err, last: err == nil && response.Close}
+		_, last, err := conn.get(fmt.Sprintf("/api/v1/load/sleep?ms=%d", ms))
+		result <- outcome{err: err, last: last}
 	}()
 	eventually(t, "the long request is in flight", func() bool { return activeRequests(t, address) == 1 })
 	return result
@@ -326,14 +350,13 @@ func longRequest(t *testing.T, address string, ms int) <-chan outcome {
 // activeRequests reads from the program's metrics how many GETs it is answering; that of the metrics is not one of them.
 func activeRequests(t *testing.T, address string) int {
 	t.Helper()
-	response, err := http.Get("http://" + address + "/metrics")
+	_, body, err := get(t, "http://"+address+"/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+	for line := range strings.Lines(body) {
 		var active int
-		if _, err := fmt.Sscanf(lines.Text(), `http_server_active_requests{http_request_method="GET"} %d`, &active); err == nil {
+		if _, err := fmt.Sscanf(line, `http_server_active_requests{http_request_method="GET"} %d`, &active); err == nil {
 			return active
 		}
 	}
@@ -347,7 +370,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.get("/api/v1/ping"); err != nil {
+	if _, _, err := conn.get("/api/v1/ping"); err != nil {
 		t.Fatal(err)
 	}
 	p.signal(t)
@@ -387,40 +410,41 @@ func TestDelayedStartCanBeStopped(t *testing.T) {
 	}
 }
 
-func TestMetricsHaveAPortOfTheirOwn(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+// listen opens a free port.
+func listen(t *testing.T) (listener net.Listener, port string) {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := free.Addr().(*net.TCPAddr).Port
+	if _, port, err = net.SplitHostPort(listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	return listener, port
+}
+
+func TestMetricsHaveAPortOfTheirOwn(t *testing.T) {
+	free, port := listen(t)
 	free.Close()
-	p := start(t, fmt.Sprintf("METRICS_PORT=%d", port))
+	p := start(t, "METRICS_PORT="+port)
 	public, private := p.address(t, "PORT"), p.address(t, "METRICS_PORT")
 	for target, want := range map[string]int{public + "/metrics": 404, private + "/metrics": 200, private + "/api/v1/ping": 404, public + "/api/v1/ping": 200} {
-		response, err := http.Get("http://" + target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%s: status %d, want %d", target, response.StatusCode, want)
+		if status, _, err := get(t, "http://"+target); err != nil || status != want {
+			t.Errorf("%s: status %d (%v), want %d", target, status, err, want)
 		}
 	}
 }
 
 func TestStartsThatCannotWork(t *testing.T) {
-	taken, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken, port := listen(t)
 	defer taken.Close()
-	port := taken.Addr().(*net.TCPAddr).Port
 	tests := map[string]struct {
 		env  string
 		want string
 	}{
 		"a wrong value":        {"ERROR_RATE=often", `ERROR_RATE: \"often\" is not a number from 0 to 1`},
-		"a port that is taken": {fmt.Sprintf("PORT=%d", port), fmt.Sprintf("opening port %d, from PORT: listen tcp :%d: bind: address already in use", port, port)},
+		"a port that is taken": {"PORT=" + port, fmt.Sprintf("opening port %s, from PORT: listen tcp :%s: bind: address already in use", port, port)},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

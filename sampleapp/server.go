@@ -80,11 +80,12 @@ func (s *server) serve(signals <-chan os.Signal) error {
 
 // listen opens a port and serves it in the background.
 func (s *server) listen(server *http.Server, variable string, port int, failed chan<- error) error {
-	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
 		return fmt.Errorf("opening port %d, from %s: %w", port, variable, err)
 	}
-	s.log.Info("serving", "variable", variable, "port", listener.Addr().(*net.TCPAddr).Port, "version", s.cfg.version,
+	s.log.Info("serving", "variable", variable, "address", listener.Addr().String(), "version", s.cfg.version,
 		"color", s.cfg.color, "revision", s.cfg.revision)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -86,7 +86,8 @@ func sendFresh(next request, opts options) outcome {
 	deadline := next.due.Add(opts.timeout)
 	conn, err := dial(next.target.address, deadline)
 	if err != nil {
-		return result.failedWith(connectFailure(err), err)
+		result.fail(connectFailure(err), err)
+		return result
 	}
 	defer conn.Close()
 	result.exchange(conn, next.target.once, deadline, opts)
@@ -98,7 +99,8 @@ func sendKept(kept map[string]*connection, next request, opts options) outcome {
 	result := outcome{lag: time.Since(next.due), url: next.target.url}
 	deadline := next.due.Add(opts.timeout)
 	if result.lag >= opts.timeout {
-		return result.failedWith(failedTimeout, fmt.Errorf("not sent: waited %s for one of %d connections", opts.timeout, opts.connections))
+		result.fail(failedTimeout, fmt.Errorf("not sent: waited %s for one of %d connections", opts.timeout, opts.connections))
+		return result
 	}
 	address := next.target.address
 	conn := kept[address]
@@ -111,7 +113,8 @@ func sendKept(kept map[string]*connection, next request, opts options) outcome {
 		var err error
 		result.opened = true
 		if conn, err = dial(address, deadline); err != nil {
-			return result.failedWith(connectFailure(err), err)
+			result.fail(connectFailure(err), err)
+			return result
 		}
 	}
 	if result.exchange(conn, next.target.keep, deadline, opts) {
@@ -125,52 +128,56 @@ func sendKept(kept map[string]*connection, next request, opts options) outcome {
 
 // exchange sends a request once, reads the answer to its end, and reports whether the connection can be used again.
 func (o *outcome) exchange(conn *connection, request []byte, deadline time.Time, opts options) bool {
-	response, err := conn.roundTrip(request, deadline)
+	got, err := conn.roundTrip(request, deadline)
 	if err != nil {
-		*o = o.failedWith(exchangeFailure(err), err)
+		o.fail(exchangeFailure(err), err)
 		return false
 	}
-	o.finished = time.Now()
-	o.status = response.StatusCode
-	o.color, o.revision = response.Header.Get("X-App-Color"), response.Header.Get("X-App-Revision")
+	o.finished, o.status = time.Now(), got.status
+	o.color, o.revision = got.header.Get("X-App-Color"), got.header.Get("X-App-Revision")
 	if o.status >= 400 && !opts.allowed[o.status] {
-		o.failure, o.err = failedStatus4xx, fmt.Errorf("status %s", response.Status)
+		o.failure, o.err = failedStatus4xx, fmt.Errorf("status %d %s", o.status, http.StatusText(o.status))
 		if o.status >= 500 {
 			o.failure = failedStatus5xx
 		}
 	}
-	return !response.Close
+	return !got.last
 }
 
-// failedWith returns the outcome of a request that got no complete answer.
-func (o outcome) failedWith(kind failureKind, err error) outcome {
+// fail notes that a request got no complete answer.
+func (o *outcome) fail(kind failureKind, err error) {
 	o.finished, o.failure, o.err = time.Now(), kind, err
-	return o
 }
 
-// roundTrip returns the answer to a request after having read, and thrown away, its body.
-func (c *connection) roundTrip(request []byte, deadline time.Time) (*http.Response, error) {
+// answer is a complete answer, without its body.
+type answer struct {
+	status int
+	header http.Header
+	last   bool // the connection ends with it
+}
+
+// roundTrip sends a request and reads the answer to its end.
+func (c *connection) roundTrip(request []byte, deadline time.Time) (answer, error) {
 	if err := c.SetDeadline(deadline); err != nil {
-		return nil, fmt.Errorf("setting the deadline: %w", err)
+		return answer{}, fmt.Errorf("setting the deadline: %w", err)
 	}
 	if _, err := c.Write(request); err != nil {
-		return nil, fmt.Errorf("sending the request: %w", err)
+		return answer{}, fmt.Errorf("sending the request: %w", err)
 	}
 	for {
 		response, err := http.ReadResponse(c.answers, nil)
 		if err != nil {
-			return nil, fmt.Errorf("reading the answer: %w", c.cause(err))
-		}
-		if response.StatusCode < 200 {
-			// An interim answer: the real one follows.
-			continue
+			return answer{}, fmt.Errorf("reading the answer: %w", c.cause(err))
 		}
 		_, err = io.Copy(io.Discard, response.Body)
 		response.Body.Close()
 		if err != nil {
-			return nil, fmt.Errorf("reading the body of the answer: %w", c.cause(err))
+			return answer{}, fmt.Errorf("reading the body of the answer: %w", c.cause(err))
 		}
-		return response, nil
+		// An answer below 200 is an interim one: the real one follows.
+		if response.StatusCode >= 200 {
+			return answer{status: response.StatusCode, header: response.Header, last: response.Close}, nil
+		}
 	}
 }
 

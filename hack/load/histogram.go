@@ -4,7 +4,6 @@ package main
 
 import (
 	"math"
-	"math/bits"
 	"time"
 )
 
@@ -18,8 +17,8 @@ const (
 
 // histogram counts durations in steps that grow with them, in fixed memory (11 KiB).
 type histogram struct {
-	counts [buckets]uint64
-	total  uint64
+	counts [buckets]int
+	total  int
 	max    time.Duration
 }
 
@@ -33,31 +32,32 @@ func (h *histogram) add(d time.Duration) {
 // bucketOf returns the bucket of a duration: its microseconds up to 2^subBits, and from there on its exponent and the subBits bits
 // after the first.
 func bucketOf(d time.Duration) int {
-	us := uint64(max(d, 0) / time.Microsecond)
+	us := int(max(d, 0) / time.Microsecond)
 	if us >= 1<<topBits {
 		return buckets - 1
 	}
-	if us < 1<<subBits {
-		return int(us)
+	shift := 0
+	for us >= 1<<(subBits+1) {
+		us >>= 1
+		shift++
 	}
-	shift := bits.Len64(us) - 1 - subBits
-	return shift<<subBits + int(us>>shift)
+	return shift<<subBits + us
 }
 
 // upperBound returns the largest duration, in whole microseconds, that falls into a bucket.
 func upperBound(bucket int) time.Duration {
-	us := uint64(bucket)
+	us := bucket
 	if bucket >= 1<<(subBits+1) {
 		shift := bucket>>subBits - 1
-		us = (uint64(bucket&(1<<subBits-1)|1<<subBits)+1)<<shift - 1
+		us = ((bucket&(1<<subBits-1)|1<<subBits)+1)<<shift - 1
 	}
 	return time.Duration(us) * time.Microsecond
 }
 
 // quantile returns the duration that a share q of all, from 0 to 1, did not exceed; 0 if there are none.
 func (h *histogram) quantile(q float64) time.Duration {
-	rank, seen := uint64(math.Ceil(q*float64(h.total))), uint64(0)
-	for bucket, count := range h.counts {
+	rank, seen := int(math.Ceil(q*float64(h.total))), 0
+	for bucket, count := range &h.counts {
 		seen += count
 		if count > 0 && seen >= rank {
 			if bucket == buckets-1 {

@@ -4,9 +4,7 @@
 
 package main
 
-import (
-	"syscall"
-)
+import "syscall"
 
 // usable reports whether a connection on which nothing is under way can take a request: whether the server has neither closed it nor
 // sent anything. It looks at what has arrived, and waits for nothing.
@@ -14,7 +12,11 @@ func (c *connection) usable() bool {
 	if c.answers.Buffered() > 0 {
 		return false
 	}
-	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return false
 	}

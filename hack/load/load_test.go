@@ -77,12 +77,21 @@ func rawServer(t *testing.T, serve func(conn net.Conn, requests *bufio.Reader)) 
 	return "http://" + listener.Addr().String()
 }
 
+// swallow reads until the client gives up.
+func swallow(requests *bufio.Reader) {
+	for {
+		if _, err := requests.Discard(1); err != nil {
+			return
+		}
+	}
+}
+
 const emptyAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 func TestAnswersAreCountedByStatusColorAndRevision(t *testing.T) {
 	var count atomic.Int64
 	switchAt := int64(30)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		color, revision := "blue", "r1"
 		if count.Add(1) > switchAt {
 			color, revision = "green", "r2"
@@ -169,7 +178,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 		return func(t *testing.T) string {
 			return rawServer(t, func(conn net.Conn, requests *bufio.Reader) {
 				if _, err := http.ReadRequest(requests); err == nil {
-					io.WriteString(conn, text)
+					fmt.Fprint(conn, text)
 				}
 			})
 		}
@@ -182,12 +191,12 @@ func TestFailuresAreToldApart(t *testing.T) {
 	}{
 		"nobody listens": {server: func(*testing.T) string { return "http://" + nobody.Addr().String() }, want: map[failureKind]int{failedConnect: 3}, text: "connection refused"},
 		"no answer in time": {server: func(t *testing.T) string {
-			return rawServer(t, func(_ net.Conn, requests *bufio.Reader) { io.Copy(io.Discard, requests) })
+			return rawServer(t, func(_ net.Conn, requests *bufio.Reader) { swallow(requests) })
 		}, args: []string{"-timeout=50ms"}, want: map[failureKind]int{failedTimeout: 3}, text: "timeout"},
 		"half an answer in time": {server: func(t *testing.T) string {
 			return rawServer(t, func(conn net.Conn, requests *bufio.Reader) {
-				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-				io.Copy(io.Discard, requests)
+				fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+				swallow(requests)
 			})
 		}, args: []string{"-timeout=50ms"}, want: map[failureKind]int{failedTimeout: 3}, text: "body"},
 		"closed without an answer":   {server: answer(""), want: map[failureKind]int{failedReset: 3}, text: "EOF"},
@@ -232,7 +241,7 @@ func TestARequestThatMeetsAClosingConnectionIsAFailure(t *testing.T) {
 			}
 			arrived.Add(1)
 			if i == 0 {
-				io.WriteString(conn, emptyAnswer)
+				fmt.Fprint(conn, emptyAnswer)
 			}
 		}
 	})
@@ -246,7 +255,7 @@ func TestAConnectionClosedWhileIdleIsReplaced(t *testing.T) {
 	url := rawServer(t, func(conn net.Conn, requests *bufio.Reader) {
 		if _, err := http.ReadRequest(requests); err == nil {
 			// No "Connection: close": the client finds out only by looking.
-			io.WriteString(conn, emptyAnswer)
+			fmt.Fprint(conn, emptyAnswer)
 		}
 	})
 	to, err := parseTarget(url)
@@ -312,7 +321,7 @@ func TestAStallCountsForEveryRequestThatWasDueInIt(t *testing.T) {
 }
 
 func TestARequestThatNoConnectionTakesUpInTimeFails(t *testing.T) {
-	url := rawServer(t, func(_ net.Conn, requests *bufio.Reader) { io.Copy(io.Discard, requests) })
+	url := rawServer(t, func(_ net.Conn, requests *bufio.Reader) { swallow(requests) })
 	so := load(t, "-url", url, "-rate=1000", "-max-requests=20", "-connections=1", "-timeout=100ms")
 	if so.Failures[failedTimeout] != 20 {
 		t.Fatalf("failures %v, want 20 timeouts", so.Failures)
@@ -381,7 +390,7 @@ func TestARunCanBeFollowedAndStoppedFromOutside(t *testing.T) {
 		generate(sending, opts, results)
 		close(done)
 	}()
-	defer serveControl(listener, opts, results, stop, done).Close()
+	defer serveControl(listener, opts, results, stop, done, io.Discard).Close()
 
 	call := func(method, path string) result {
 		t.Helper()

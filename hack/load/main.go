@@ -62,14 +62,22 @@ func run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 		close(done)
 	}()
 	if listener != nil {
-		control := serveControl(listener, opts, results, stopSending, done)
+		control := serveControl(listener, opts, results, stopSending, done, stderr)
 		defer control.Close()
 	}
 	if opts.interval > 0 {
 		go reportProgress(stderr, opts.interval, results, done)
 	}
 	await(opts, signals, stopSending, done)
-	return report(stdout, opts, results.snapshot())
+	so := results.snapshot()
+	if err := report(stdout, opts, so); err != nil {
+		fmt.Fprintf(stderr, "load: printing the result: %v\n", err)
+		return 1
+	}
+	if so.Failed > 0 || so.Requests == 0 {
+		return 1
+	}
+	return 0
 }
 
 // await returns when the result is there to be printed.

@@ -147,7 +147,7 @@ func parseStatuses(text string) (map[int]bool, error) {
 	if text == "" {
 		return statuses, nil
 	}
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		status, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || status < 400 || status > 599 {
 			return nil, fmt.Errorf("-allow-status: %q is not a status code from 400 to 599", part)

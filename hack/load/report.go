@@ -13,26 +13,29 @@ import (
 	"time"
 )
 
-// report prints a result and returns the exit status that it means.
-func report(to io.Writer, opts options, so result) int {
+// report prints a result.
+func report(to io.Writer, opts options, so result) error {
 	if !opts.jsonOnly {
-		printTable(to, so)
+		if err := printTable(to, so); err != nil {
+			return err
+		}
 	}
-	line, err := json.Marshal(so)
-	if err != nil {
-		// Only numbers, texts and times are in it; this is a bug, not input.
-		panic(err)
-	}
-	fmt.Fprintf(to, "load: %s\n", line)
-	if so.Failed > 0 || so.Requests == 0 {
-		return 1
-	}
-	return 0
+	_, err := fmt.Fprintf(to, "load: %s\n", encoded(so))
+	return err
 }
 
-func printTable(to io.Writer, so result) {
+// encoded returns a result in JSON.
+func encoded(so result) []byte {
+	line, err := json.Marshal(so)
+	if err != nil {
+		// Only finite numbers, texts and times are in it: this can't depend on input.
+		panic(err)
+	}
+	return line
+}
+
+func printTable(to io.Writer, so result) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	defer table.Flush()
 	fmt.Fprintf(table, "requests\t%d, %d failed, %d without an outcome\n", so.Requests, so.Failed, so.InFlight)
 	fmt.Fprintf(table, "rate\t%.1f/s of %v/s wanted, over %.1f s\n", so.AchievedRate, so.Rate, so.ElapsedSeconds)
 	fmt.Fprintf(table, "latency\t%s\n", so.LatencyMs)
@@ -52,6 +55,7 @@ func printTable(to io.Writer, so result) {
 	for _, s := range so.Series {
 		fmt.Fprintf(table, "second %d\t%d requests, %d failed, p50 %.1f ms, p99 %.1f ms, max %.1f ms\n", s.Second, s.Requests, s.Failed, s.P50Ms, s.P99Ms, s.MaxMs)
 	}
+	return table.Flush()
 }
 
 func printAppearances(to io.Writer, what string, seen map[string]appearance) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -109,8 +110,10 @@ type results struct {
 
 func newResults(opts options, start time.Time) *results {
 	r := &results{start: start, opts: opts, latest: start, series: seriesRecorder{open: map[int]*openSecond{}}}
-	r.so = result{Rate: opts.rate, Start: start.UTC(), Status: map[string]int{}, Failures: map[failureKind]int{}, Errors: []failedRequest{},
-		Colors: map[string]appearance{}, Revisions: map[string]appearance{}}
+	r.so = result{
+		Rate: opts.rate, Start: start.UTC(), Status: map[string]int{}, Failures: map[failureKind]int{}, Errors: []failedRequest{},
+		Colors: map[string]appearance{}, Revisions: map[string]appearance{},
+	}
 	for _, t := range opts.targets {
 		r.so.URLs = append(r.so.URLs, t.url)
 	}
@@ -231,8 +234,10 @@ func (s *sighting) add(at time.Time) {
 }
 
 func (h *histogram) quantiles() quantiles {
-	return quantiles{P50: milliseconds(h.quantile(0.5)), P90: milliseconds(h.quantile(0.9)), P99: milliseconds(h.quantile(0.99)),
-		P999: milliseconds(h.quantile(0.999)), Max: milliseconds(h.max)}
+	return quantiles{
+		P50: milliseconds(h.quantile(0.5)), P90: milliseconds(h.quantile(0.9)), P99: milliseconds(h.quantile(0.99)),
+		P999: milliseconds(h.quantile(0.999)), Max: milliseconds(h.max),
+	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -241,9 +246,7 @@ func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 
 
 func copied[K comparable, V any](from map[K]V) map[K]V {
 	to := make(map[K]V, len(from))
-	for key, value := range from {
-		to[key] = value
-	}
+	maps.Copy(to, from)
 	return to
 }
 

@@ -16,8 +16,10 @@ func TestMemoryIsBoundedWhateverServersAnswer(t *testing.T) {
 	r := newResults(options{rate: 1}, start)
 	for i := range 10_000 {
 		r.sent(start)
-		r.finished(start, outcome{finished: start, status: 200 + i%700, color: fmt.Sprint("color", i), revision: fmt.Sprint("revision", i),
-			failure: failedStatus5xx, err: errors.New("status")})
+		r.finished(start, outcome{
+			finished: start, status: 200 + i%700, color: fmt.Sprint("color", i), revision: fmt.Sprint("revision", i),
+			failure: failedStatus5xx, err: errors.New("status"),
+		})
 	}
 	so := r.snapshot()
 	if len(so.Colors) != keptValues+1 || len(so.Revisions) != keptValues+1 || len(so.Status) != keptValues+1 || len(so.Errors) != keptErrors {
@@ -48,7 +50,8 @@ func TestSeriesWaitsForLateAnswers(t *testing.T) {
 		{Second: 0, Requests: 2, Failed: 1, P50Ms: 10.111, P99Ms: 3000, MaxMs: 3000},
 		{Second: 1, Requests: 1, P50Ms: 20, P99Ms: 20, MaxMs: 20},
 		{Second: 2, Requests: 1, P50Ms: 1, P99Ms: 1, MaxMs: 1},
-		{Second: 3}, {Second: 4},
+		{Second: 3},
+		{Second: 4},
 	}
 	if diff := cmp.Diff(want, r.snapshot().Series); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)

@@ -45,7 +45,7 @@ func (s *seriesRecorder) finished(second int, latency time.Duration, failed bool
 // closeSettled turns seconds that are over, and in which every request has its outcome, into rows.
 func (s *seriesRecorder) closeSettled() {
 	for _, number := range slices.Sorted(maps.Keys(s.open)) {
-		if o := s.open[number]; number < s.newest && int(o.latency.total) == o.sent {
+		if o := s.open[number]; number < s.newest && o.latency.total == o.sent {
 			s.closed = append(s.closed, o.row(number))
 			delete(s.open, number)
 		}
@@ -56,8 +56,10 @@ func (s *seriesRecorder) closeSettled() {
 }
 
 func (o *openSecond) row(number int) second {
-	return second{Second: number, Requests: int(o.latency.total), Failed: o.failed, P50Ms: milliseconds(o.latency.quantile(0.5)),
-		P99Ms: milliseconds(o.latency.quantile(0.99)), MaxMs: milliseconds(o.latency.max)}
+	return second{
+		Second: number, Requests: o.latency.total, Failed: o.failed, P50Ms: milliseconds(o.latency.quantile(0.5)),
+		P99Ms: milliseconds(o.latency.quantile(0.99)), MaxMs: milliseconds(o.latency.max),
+	}
 }
 
 // rows returns all seconds in order.
