@@ -63,6 +63,7 @@ type GinServiceSpec struct {
 	// replicas is the number of pods of the colour that serves. It is what /scale reads and writes: leave it out with autoscaling,
 	// and the HorizontalPodAutoscaler owns it. Left out, the operator fills it in from what runs, or from
 	// autoscaling.minReplicas, or with 1. Removing it later keeps what runs.
+	// As long as it is not there, the API server answers a GET of /scale with an error; a write of /scale sets it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10000

@@ -1,0 +1,168 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+var _ = Describe("A manifest that keeps the rules", func() {
+	DescribeTable("is taken",
+		func(ctx context.Context, spec string) { Expect(try(ctx, withSpec(spec))).To(Succeed()) },
+		Entry("an image alone", `{image: app}`),
+		Entry("an image by digest", `{image: "registry.example.com:5000/a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000"}`),
+		Entry("no replicas", `{image: app, replicas: 0}`),
+		Entry("a config as files, with keys that are no variables", `{image: app, configMountPath: /etc/app, config: {app.yaml: x, PORT: "1"}}`),
+		Entry("an empty value", `{image: app, env: [{name: A}]}`),
+		Entry("limits without requests", `{image: app, resources: {limits: {cpu: 1, memory: 64Mi}}}`),
+		Entry("a request that equals the limit in other words", `{image: app, resources: {requests: {cpu: 1000m, memory: 1Gi}, limits: {cpu: 1, memory: 1024Mi}}}`),
+		Entry("huge pages", `{image: app, resources: {limits: {hugepages-2Mi: 4Mi, memory: 64Mi}}}`),
+		Entry("a drain of nothing with the shortest grace period", `{image: app, drainSeconds: 0, terminationGracePeriodSeconds: 1}`),
+		Entry("minAvailable as a number", `{image: app, disruptionBudget: {minAvailable: 2}}`),
+		Entry("minAvailable as a percentage", `{image: app, disruptionBudget: {minAvailable: 100%}}`),
+		Entry("no disruption budget", `{image: app, disruptionBudget: {mode: Disabled}}`),
+		Entry("a manual promotion", `{image: app, strategy: {blueGreen: {promotion: Manual, previewReplicas: 1}}}`),
+		Entry("autoscaling without metrics", `{image: app, autoscaling: {maxReplicas: 3}}`),
+		Entry("a toleration of everything on purpose", `{image: app, scheduling: {tolerations: [{operator: Exists}]}}`),
+		Entry("an annotation with a prefix in upper case", `{image: app, service: {annotations: {Example.com/Scheme: internal}}}`),
+		Entry("one volume mounted twice", `{image: app, volumes: [{name: d, emptyDir: {}}], volumeMounts: [{name: d, mountPath: /a}, {name: d, mountPath: /b}]}`),
+	)
+
+	It("is taken with every field set", func(ctx context.Context) {
+		Expect(try(ctx, readManifest("testdata/everything.yaml"))).To(Succeed())
+	})
+
+	It("is taken with each list and map as long as it may be", func(ctx context.Context) {
+		Expect(try(ctx, withSpec(longest()))).To(Succeed())
+	})
+
+	It("gets the documented defaults, and none for replicas", func(ctx context.Context) {
+		created, err := resources.Namespace(namespace).Create(ctx, withSpec(`{image: app}`), metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		got, err := yaml.Marshal(created.Object["spec"])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(got)).To(Equal(`disruptionBudget:
+  mode: Auto
+drainSeconds: 5
+image: app
+minReadySeconds: 0
+ports:
+  http: 8080
+probes: {}
+progressDeadlineSeconds: 600
+revisionHistoryLimit: 10
+service:
+  port: 80
+  sessionAffinity: None
+  type: ClusterIP
+strategy:
+  blueGreen:
+    abortScaleDownDelaySeconds: 30
+    cutover: Atomic
+    promotion: Automatic
+    scaleDownDelaySeconds: 30
+  type: BlueGreen
+terminationGracePeriodSeconds: 30
+`))
+	})
+
+	It("gets one replica as the autoscaler's minimum", func(ctx context.Context) {
+		created, err := resources.Namespace(namespace).Create(ctx, withSpec(`{image: app, autoscaling: {maxReplicas: 3}}`), metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(created.Object["spec"]).To(HaveKeyWithValue("autoscaling", map[string]any{"minReplicas": int64(1), "maxReplicas": int64(3)}))
+	})
+})
+
+var _ = Describe("The name of a GinService", func() {
+	spec := map[string]any{"image": "app"}
+
+	DescribeTable("is taken",
+		func(ctx context.Context, name string) { Expect(try(ctx, named(name, spec))).To(Succeed()) },
+		Entry("with 52 characters", strings.Repeat("a", 52)),
+		Entry("with one", "a"),
+		Entry("with digits and dashes", "shop-2-eu"),
+	)
+
+	DescribeTable("is refused",
+		func(ctx context.Context, name, message string) {
+			err := try(ctx, named(name, spec))
+			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "got %v", err)
+			Expect(err).To(MatchError(ContainSubstring(message)))
+		},
+		Entry("with 53 characters", strings.Repeat("a", 53), "metadata.name: must be at most 52 characters"),
+		Entry("with a digit first", "2nd", "metadata.name: must be lower-case letters, digits and '-', begin with a letter"),
+		Entry("with a dot", "shop.eu", "metadata.name: must be lower-case letters, digits and '-'"),
+		Entry("with an upper-case letter", "Shop", "metadata.name: Invalid value"),
+	)
+})
+
+var _ = Describe("A field that does not exist", func() {
+	It("is refused by name, not dropped", func(ctx context.Context) {
+		Expect(try(ctx, withSpec(`{image: app, replica: 3}`))).To(MatchError(ContainSubstring(`unknown field "spec.replica"`)))
+		Expect(try(ctx, withSpec(`{image: app, volumes: [{name: host, hostPath: {path: /}}]}`))).To(
+			MatchError(ContainSubstring(`unknown field "spec.volumes[0].hostPath"`)))
+	})
+})
+
+var _ = Describe("Each sample", func() {
+	It("is taken", func(ctx context.Context) {
+		files, err := filepath.Glob(filepath.Join(configFolder, "samples", "*.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		tried := 0
+		for _, file := range files {
+			if filepath.Base(file) == "kustomization.yaml" {
+				continue
+			}
+			content, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			out, err := kubectlWith(ctx, string(content), "create", "--dry-run=server", "--validate=strict", "-f", "-")
+			Expect(err).NotTo(HaveOccurred(), "%s: %s", file, out)
+			tried++
+		}
+		Expect(tried).To(BeNumerically(">", 0))
+	})
+})
+
+// longest returns a spec whose lists and maps are as long as the schema lets them be: the API server stops evaluating rules that take
+// too long, and then refuses what is valid.
+func longest() string {
+	var b strings.Builder
+	list := func(name string, n int, format string) {
+		fmt.Fprintf(&b, "%s:\n", name)
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+	}
+	fmt.Fprintf(&b, "image: %s\n", strings.Repeat("i", 1024))
+	list("config", 256, "  KEY_"+strings.Repeat("k", 200)+"_%d: "+strings.Repeat("v", 3000)+"\n")
+	list("env", 256, "- {name: ENV_"+strings.Repeat("e", 200)+"_%d, value: x}\n")
+	list("envFrom", 32, "- {configMapRef: {name: c%d}}\n")
+	list("imagePullSecrets", 16, "- name: s%d\n")
+	list("volumes", 32, "- {name: v"+strings.Repeat("v", 50)+"%d, emptyDir: {}}\n")
+	fmt.Fprintln(&b, "configMountPath: /etc/"+strings.Repeat("p", 1000))
+	fmt.Fprintln(&b, "volumeMounts:")
+	for i := range 64 {
+		fmt.Fprintf(&b, "- {name: v%s31, mountPath: /%s%d}\n", strings.Repeat("v", 50), strings.Repeat("m", 1000), i)
+	}
+	fmt.Fprintln(&b, "resources:")
+	for _, kind := range []string{"requests", "limits"} {
+		list("  "+kind, 16, "    example.com/"+strings.Repeat("r", 50)+"%d: 1\n")
+	}
+	fmt.Fprintln(&b, "service:")
+	list("  annotations", 64, "    example.com/"+strings.Repeat("a", 50)+"%d: "+strings.Repeat("v", 3000)+"\n")
+	fmt.Fprintln(&b, "scheduling:")
+	list("  nodeSelector", 64, "    example.com/"+strings.Repeat("n", 50)+"%d: "+strings.Repeat("v", 63)+"\n")
+	list("  tolerations", 64, "  - {key: k%d, operator: Exists}\n")
+	list("  topologySpreadConstraints", 8, "  - {maxSkew: 1, topologyKey: t%d, whenUnsatisfiable: ScheduleAnyway}\n")
+	fmt.Fprintln(&b, "autoscaling:\n  maxReplicas: 10000")
+	list("  metrics", 16, "  - {type: Pods, name: m%d, averageValue: 1}\n")
+	return b.String()
+}
