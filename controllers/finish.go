@@ -61,10 +61,16 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1
 		return 0, nil
 	}
 	key := client.ObjectKeyFromObject(o.gs)
-	if sameButNumbers(before, report) {
-		if wait := r.pace.statusIn(key, o.state.Now); wait > 0 {
-			return wait, nil
-		}
+	var wait time.Duration
+	switch {
+	case begins(before, report, v1alpha1.StepSwitching):
+		// The confirmation is a moment away, and says more. Were it lost with this process, the live selector would still tell.
+		wait = r.pace.confirmIn(key, o.state.Now)
+	case sameButNumbers(before, report):
+		wait = r.pace.statusIn(key, o.state.Now)
+	}
+	if wait > 0 {
+		return wait, nil
 	}
 	updated := o.gs.DeepCopy()
 	updated.Status = *report
@@ -73,6 +79,11 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1
 	}
 	r.pace.wroteStatus(key, o.state.Now)
 	return 0, nil
+}
+
+// begins reports whether the rollout enters a step.
+func begins(before, after *v1alpha1.GinServiceStatus, step v1alpha1.RolloutStep) bool {
+	return after.Rollout != nil && after.Rollout.Step == step && (before.Rollout == nil || before.Rollout.Step != step)
 }
 
 // sameButNumbers reports whether a report has no other news than pods that became ready, or ceased to be, and what follows from it sooner

@@ -74,6 +74,13 @@ func (p *pace) switched(key types.NamespacedName, now time.Time) {
 	p.of(key).switching = now
 }
 
+// confirmIn returns how long the confirmation of a switch may still take before status tells of the switch alone.
+func (p *pace) confirmIn(key types.NamespacedName, now time.Time) time.Duration {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return max(0, p.of(key).switching.Add(statusInterval).Sub(now))
+}
+
 // confirmed returns when the switch was written that is confirmed now, once, or false where this process did not write it.
 func (p *pace) confirmed(key types.NamespacedName) (time.Time, bool) {
 	p.mutex.Lock()
