@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -42,6 +43,16 @@ func newAPI(l layout, s settings) (*api, error) {
 		ForceAttemptHTTP2: true,
 	}
 	return &api{server: s.server(), client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}, nil
+}
+
+// etcdClient asks etcd, which listens inside the cluster's namespace only.
+func etcdClient(l layout) *api {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) { return dialInside(ctx, l, address) },
+		// A connection for each question, so that none keeps the namespace.
+		DisableKeepAlives: true,
+	}
+	return &api{server: "http://127.0.0.1:2379", client: &http.Client{Transport: transport, Timeout: 5 * time.Second}}
 }
 
 func (a *api) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {

@@ -12,9 +12,9 @@ type part struct {
 	arguments []string
 }
 
-// storageParts run before the API server answers.
-func storageParts(l layout, s settings) []part {
-	return []part{etcd(l), containerd(l), apiServer(l, s)}
+// storageParts need nothing but the namespaces.
+func storageParts(l layout) []part {
+	return []part{etcd(l), containerd(l)}
 }
 
 // clientParts need the API server.
@@ -23,7 +23,7 @@ func clientParts(l layout, s settings) []part {
 }
 
 func allParts(l layout, s settings) []part {
-	return append(storageParts(l, s), clientParts(l, s)...)
+	return append(append(storageParts(l), apiServer(l, s)), clientParts(l, s)...)
 }
 
 func etcd(l layout) part {

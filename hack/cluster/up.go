@@ -102,6 +102,11 @@ func keepUp(ctx context.Context, l layout, s settings, holder process, name stri
 		if err := startPart(l, holder, p); err != nil {
 			return err
 		}
+		if p.name == "etcd" {
+			if err := awaitEtcd(ctx, l); err != nil {
+				return err
+			}
+		}
 		repaired = true
 	}
 	if err := awaitCluster(ctx, l, s); err != nil {
@@ -138,10 +143,17 @@ func startFresh(ctx context.Context, l layout, s settings) error {
 		return fmt.Errorf("the forwarder has died:\n%s", tail(l.log(partForwarder), 5))
 	}
 	fmt.Println("starting etcd, containerd and the API server")
-	for _, p := range storageParts(l, s) {
+	for _, p := range storageParts(l) {
 		if err := startPart(l, holder, p); err != nil {
 			return err
 		}
+	}
+	// An API server whose first connection fails sits out a time limit of 20 s before it goes on.
+	if err := awaitEtcd(ctx, l); err != nil {
+		return err
+	}
+	if err := startPart(l, holder, apiServer(l, s)); err != nil {
+		return err
 	}
 	if err := awaitStorage(ctx, l, s); err != nil {
 		return err
@@ -157,6 +169,14 @@ func startFresh(ctx context.Context, l layout, s settings) error {
 	}
 	s.Complete = true
 	return l.saveSettings(s)
+}
+
+// awaitEtcd waits until etcd answers.
+func awaitEtcd(ctx context.Context, l layout) error {
+	client := etcdClient(l)
+	return watched(l, []string{"etcd"}, eventually(ctx, apiTimeout, func() error {
+		return errors.Join(died(l, "etcd"), client.get(ctx, "/health", nil))
+	}))
 }
 
 // awaitStorage waits until the API server answers and pods could be started.
