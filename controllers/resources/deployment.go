@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// AnnotationTemplate, on Deployments and ControllerRevisions, has the version of the pod template that the revision is rendered
+	// AnnotationTemplate is an annotation of Deployments and ControllerRevisions with the version of the pod template that the revision is rendered
 	// with. What a released version renders never changes, and a newer one is used for new revisions alone, so that an upgrade of
 	// the operator restarts no pod.
 	AnnotationTemplate = "apps.gin-operator.dev/template"

@@ -24,21 +24,21 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 const serviceUID = "0c4d1a3e-5f0b-4f6e-9a53-2f1f3c1f7a10"
 
 // services reads testdata/<case>/ginservice.yaml for every case, strictly.
-func services(t testing.TB) map[string]*v1alpha1.GinService {
-	t.Helper()
+func services(tb testing.TB) map[string]*v1alpha1.GinService {
+	tb.Helper()
 	paths, err := filepath.Glob("testdata/*/ginservice.yaml")
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("testdata has no manifests: %v", err)
+		tb.Fatalf("testdata has no manifests: %v", err)
 	}
 	services := make(map[string]*v1alpha1.GinService, len(paths))
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		gs := &v1alpha1.GinService{}
 		if err := yaml.UnmarshalStrict(data, gs); err != nil {
-			t.Fatalf("%s: %v", path, err)
+			tb.Fatalf("%s: %v", path, err)
 		}
 		gs.UID = serviceUID
 		services[filepath.Base(filepath.Dir(path))] = gs
@@ -54,12 +54,12 @@ type child struct {
 }
 
 // children builds everything for gs, as if its blue colour served and held its spec.
-func children(t testing.TB, gs *v1alpha1.GinService) []child {
-	t.Helper()
+func children(tb testing.TB, gs *v1alpha1.GinService) []child {
+	tb.Helper()
 	rev := RevisionOf(gs.Spec.WorkloadSpec)
 	history, err := ControllerRevision(gs, rev, 7)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	built := []child{
 		{"Deployment", Deployment(gs, v1alpha1.Blue, rev, 3), &appsv1.Deployment{}},
@@ -93,7 +93,7 @@ func TestChildrenAreThoseOfTheGoldenFiles(t *testing.T) {
 			got := bytes.Join(documents, []byte("---\n"))
 			path := filepath.Join("testdata", name, "children.yaml")
 			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
+				if err := os.WriteFile(path, got, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -164,20 +164,20 @@ func intersect(want, live any) any {
 	}
 }
 
-func mustMarshal(t testing.TB, object any) []byte {
-	t.Helper()
+func mustMarshal(tb testing.TB, object any) []byte {
+	tb.Helper()
 	data, err := json.Marshal(object)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }
 
-func tree(t testing.TB, data []byte) any {
-	t.Helper()
+func tree(tb testing.TB, data []byte) any {
+	tb.Helper()
 	var tree any
 	if err := json.Unmarshal(data, &tree); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return tree
 }

@@ -24,8 +24,6 @@ func normalize(w v1alpha1.WorkloadSpec) v1alpha1.WorkloadSpec {
 	return normal
 }
 
-var quantityType = reflect.TypeFor[resource.Quantity]()
-
 // normalizeValue does to everything in v what holds for any type: empty lists and maps become nil, quantities canonical.
 func normalizeValue(v reflect.Value) {
 	switch v.Kind() {
@@ -34,12 +32,12 @@ func normalizeValue(v reflect.Value) {
 			normalizeValue(v.Elem())
 		}
 	case reflect.Struct:
-		if v.Type() == quantityType {
-			v.Set(reflect.ValueOf(canonicalQuantity(v.Interface().(resource.Quantity))))
+		if q, ok := reflect.TypeAssert[resource.Quantity](v); ok {
+			v.Set(reflect.ValueOf(canonicalQuantity(q)))
 			return
 		}
-		for i := range v.NumField() {
-			normalizeValue(v.Field(i))
+		for _, field := range v.Fields() {
+			normalizeValue(field)
 		}
 	case reflect.Slice:
 		if v.Len() == 0 {
@@ -51,6 +49,7 @@ func normalizeValue(v reflect.Value) {
 		}
 	case reflect.Map:
 		normalizeMap(v)
+	default: // A single value is as it is.
 	}
 }
 
@@ -59,11 +58,10 @@ func normalizeMap(v reflect.Value) {
 		v.SetZero()
 		return
 	}
-	if v.Type().Elem() != quantityType {
-		return // Maps of strings: nothing to do in them.
-	}
 	for _, key := range v.MapKeys() {
-		v.SetMapIndex(key, reflect.ValueOf(canonicalQuantity(v.MapIndex(key).Interface().(resource.Quantity))))
+		if q, ok := reflect.TypeAssert[resource.Quantity](v.MapIndex(key)); ok {
+			v.SetMapIndex(key, reflect.ValueOf(canonicalQuantity(q)))
+		}
 	}
 }
 

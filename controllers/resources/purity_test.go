@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"bytes"
 	"reflect"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestBuiltObjectsShareNothingWithTheInputs(t *testing.T) {
 			if !reflect.DeepEqual(revBefore, &rev.Workload) {
 				t.Errorf("-before +after:\n%s", cmp.Diff(revBefore, &rev.Workload))
 			}
-			if got := mustMarshal(t, Deployment(gs, "blue", rev, 1)); string(got) != string(want) {
+			if got := mustMarshal(t, Deployment(gs, "blue", rev, 1)); !bytes.Equal(got, want) {
 				t.Errorf("-before +after:\n%s", cmp.Diff(tree(t, want), tree(t, got)))
 			}
 		})

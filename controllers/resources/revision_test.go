@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"os"
@@ -73,7 +74,7 @@ func TestSpecsThatMeanTheSameAreOneRevision(t *testing.T) {
 			if a.Name != b.Name {
 				t.Errorf("revisions %s and %s of\n%s\n%s", a.Name, b.Name, canonicalJSON(&a.Workload), canonicalJSON(&b.Workload))
 			}
-			if string(canonicalJSON(&a.Workload)) != string(canonicalJSON(&b.Workload)) {
+			if !bytes.Equal(canonicalJSON(&a.Workload), canonicalJSON(&b.Workload)) {
 				t.Errorf("one revision with two normal forms:\n%s\n%s", canonicalJSON(&a.Workload), canonicalJSON(&b.Workload))
 			}
 		})
@@ -140,8 +141,8 @@ func fill(v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i))
+		for _, field := range v.Fields() {
+			fill(field)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
@@ -185,7 +186,7 @@ func forEachLeaf(v reflect.Value, path string, visit func(path string, set func(
 		key := v.MapKeys()[0]
 		value := reflect.New(v.Type().Elem()).Elem()
 		value.Set(v.MapIndex(key))
-		forEachLeaf(value, path+"[key]", func(path string, set func(reflect.Value), old, changed reflect.Value) {
+		forEachLeaf(value, path+"[key]", func(path string, _ func(reflect.Value), old, changed reflect.Value) {
 			visit(path, func(value reflect.Value) { v.SetMapIndex(key, value) }, old, changed)
 		})
 	case reflect.String:
@@ -219,8 +220,7 @@ func TestDefaultsOfTheCRDAreNotPartOfTheRevision(t *testing.T) {
 	spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 	for name, gs := range services(t) {
 		t.Run(name, func(t *testing.T) {
-			asWritten := tree(t, mustMarshal(t, gs.Spec.WorkloadSpec)).(map[string]any)
-			defaulted := maps.Clone(asWritten)
+			defaulted := tree(t, mustMarshal(t, gs.Spec.WorkloadSpec))
 			spec.fillIn(defaulted)
 			var w v1alpha1.WorkloadSpec
 			if err := json.Unmarshal(mustMarshal(t, defaulted), &w); err != nil {
@@ -269,7 +269,7 @@ var revisionName = regexp.MustCompile(`^[bcdfghjklmnpqrstvwxz][bcdfghjklmnpqrstv
 
 // longExponent is in amounts that Kubernetes' own types take minutes to write. TestAmountsWithoutBoundsDoNoHarm has those that can
 // be read.
-var longExponent = regexp.MustCompile(`[eE][-+]?[0-9]{3}`)
+var longExponent = regexp.MustCompile(`[eE][-+]?\d{3}`)
 
 func FuzzRevision(f *testing.F) {
 	for _, gs := range services(f) {
