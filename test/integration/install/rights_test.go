@@ -1,0 +1,159 @@
+package install_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// may says whether a user may use a verb on a resource such as "deployments.apps" or "ginservices/scale.apps.gin-operator.dev".
+// An empty namespace is all of them.
+func may(ctx context.Context, user, verb, resource, namespace string) bool {
+	GinkgoHelper()
+	name, group, _ := strings.Cut(resource, ".")
+	name, subresource, _ := strings.Cut(name, "/")
+	review, err := clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: user,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: verb, Group: group, Resource: name, Subresource: subresource,
+			},
+		},
+	}, metav1.CreateOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	return review.Status.Allowed
+}
+
+func serviceAccount(namespace string) string {
+	return "system:serviceaccount:" + namespace + ":gin-operator"
+}
+
+// managerNeeds are verbs and resources that every mode of the manager needs where GinServices live.
+var managerNeeds = [][2]string{
+	{"watch", "ginservices.apps.gin-operator.dev"},
+	{"patch", "ginservices/status.apps.gin-operator.dev"},
+	{"patch", "ginservices/scale.apps.gin-operator.dev"},
+	{"create", "deployments.apps"},
+	{"patch", "services"},
+	{"delete", "configmaps"},
+	{"delete", "controllerrevisions.apps"},
+	{"delete", "horizontalpodautoscalers.autoscaling"},
+	{"delete", "poddisruptionbudgets.policy"},
+	{"watch", "endpointslices.discovery.k8s.io"},
+	{"list", "pods"},
+	{"create", "events.events.k8s.io"},
+}
+
+// managerMustNot are verbs and resources that no mode of the manager may have.
+var managerMustNot = [][2]string{
+	{"get", "secrets"},
+	{"list", "secrets"},
+	{"delete", "deployments.apps"},
+	{"delete", "services"},
+	{"delete", "ginservices.apps.gin-operator.dev"},
+	{"create", "pods"},
+	{"delete", "pods"},
+	{"create", "pods/exec"},
+	{"escalate", "clusterroles.rbac.authorization.k8s.io"},
+	{"impersonate", "users"},
+}
+
+var _ = Describe("Rights", Serial, func() {
+	Describe("of an installation for the whole cluster", Ordered, func() {
+		BeforeAll(func(ctx context.Context) {
+			kubectl(ctx, append(clientSide, "-k", filepath.Join(config, "default"))...)
+			DeferCleanup(func(ctx context.Context) { kubectl(ctx, "delete", "-k", filepath.Join(config, "default")) })
+		})
+
+		It("are what the manager needs, in every namespace, and no more", func(ctx context.Context) {
+			manager := serviceAccount(operatorNamespace)
+			for _, needed := range managerNeeds {
+				Expect(may(ctx, manager, needed[0], needed[1], "")).To(BeTrue(), "%s %s", needed[0], needed[1])
+			}
+			for _, forbidden := range managerMustNot {
+				Expect(may(ctx, manager, forbidden[0], forbidden[1], operatorNamespace)).To(BeFalse(), "%s %s", forbidden[0], forbidden[1])
+			}
+			Expect(may(ctx, manager, "create", "tokenreviews.authentication.k8s.io", "")).To(BeTrue())
+			Expect(may(ctx, manager, "create", "subjectaccessreviews.authorization.k8s.io", "")).To(BeTrue())
+			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace)).To(BeTrue())
+			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "default")).To(BeFalse())
+		})
+
+		It("have no wildcard", func(ctx context.Context) {
+			for _, object := range rendered(ctx, filepath.Join(config, "default")) {
+				rules, _, err := unstructured.NestedSlice(object.Object, "rules")
+				Expect(err).NotTo(HaveOccurred())
+				for _, rule := range rules {
+					for field, values := range rule.(map[string]any) {
+						Expect(values).NotTo(ContainElement("*"), "%s %s: %s", object.GetKind(), object.GetName(), field)
+					}
+				}
+			}
+		})
+
+		It("come to people with Kubernetes' own roles", func(ctx context.Context) {
+			kubectl(ctx, "create", "namespace", "team-users")
+			for _, role := range []string{"view", "edit", "admin"} {
+				_, err := clients.RbacV1().RoleBindings("team-users").Create(ctx, &rbacv1.RoleBinding{
+					ObjectMeta: metav1.ObjectMeta{Name: role},
+					RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+					Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: role}},
+				}, metav1.CreateOptions{})
+				Expect(err).NotTo(HaveOccurred())
+			}
+			for _, right := range []struct {
+				verb, resource    string
+				view, edit, admin bool
+			}{
+				{"get", "ginservices", true, true, true},
+				{"watch", "ginservices", true, true, true},
+				{"get", "ginservices/scale", true, true, true},
+				{"create", "ginservices", false, true, true},
+				{"patch", "ginservices", false, true, true},
+				{"update", "ginservices/scale", false, true, true},
+				{"deletecollection", "ginservices", false, false, true},
+				{"patch", "ginservices/status", false, false, false},
+			} {
+				for user, allowed := range map[string]bool{"view": right.view, "edit": right.edit, "admin": right.admin} {
+					Eventually(ctx, func() bool {
+						return may(ctx, user, right.verb, right.resource+".apps.gin-operator.dev", "team-users")
+					}).Should(Equal(allowed), "%s: %s %s", user, right.verb, right.resource)
+				}
+			}
+		})
+	})
+
+	It("of an installation for one namespace end there, and need no ClusterRole", func(ctx context.Context) {
+		kubectl(ctx, "create", "namespace", "team-a")
+		folder := overlay("namespaced", "team-a", "crd", "rbac", "manager")
+		for _, object := range rendered(ctx, folder) {
+			Expect(object.GetKind()).NotTo(HavePrefix("ClusterRole"), object.GetName())
+			if object.GetKind() != "CustomResourceDefinition" {
+				Expect(object.GetNamespace()).To(Equal("team-a"), "%s %s", object.GetKind(), object.GetName())
+			}
+		}
+		kubectl(ctx, append(clientSide, "-k", folder)...)
+		DeferCleanup(func(ctx context.Context) { kubectl(ctx, "delete", "-k", folder) })
+
+		manager := serviceAccount("team-a")
+		for _, needed := range managerNeeds {
+			Expect(may(ctx, manager, needed[0], needed[1], "team-a")).To(BeTrue(), "%s %s", needed[0], needed[1])
+			Expect(may(ctx, manager, needed[0], needed[1], "default")).To(BeFalse(), "%s %s elsewhere", needed[0], needed[1])
+		}
+		for _, forbidden := range managerMustNot {
+			Expect(may(ctx, manager, forbidden[0], forbidden[1], "team-a")).To(BeFalse(), "%s %s", forbidden[0], forbidden[1])
+		}
+		Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "team-a")).To(BeTrue())
+
+		deployment, err := clients.AppsV1().Deployments("team-a").Get(ctx, "gin-operator", metav1.GetOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(deployment.Spec.Template.Spec.Containers[0].Args).To(ContainElements("--namespace=$(POD_NAMESPACE)", "--metrics-bind-address=0"))
+	})
+})

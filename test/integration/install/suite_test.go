@@ -1,0 +1,145 @@
+// Package install_test installs the operator from config/ with the real kubectl into a real API server, looks at what that gives to
+// whom, and uninstalls it again. No pod runs: what the manager does once it is installed is the matter of the e2e tests.
+package install_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gin-operator/gin-operator/test/controlplane"
+)
+
+const operatorNamespace = "gin-operator-system"
+
+func TestInstall(t *testing.T) {
+	RegisterFailHandler(Fail)
+	log.SetLogger(GinkgoLogr)
+	SetDefaultEventuallyTimeout(30 * time.Second)
+	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
+	RunSpecs(t, "Install")
+}
+
+var (
+	cp       *controlplane.ControlPlane
+	clients  kubernetes.Interface
+	objects  metadata.Interface
+	config   string
+	overlays string
+)
+
+var _ = BeforeSuite(func(ctx context.Context) {
+	var err error
+	config, err = filepath.Abs(filepath.Join("..", "..", "..", "config"))
+	Expect(err).NotTo(HaveOccurred())
+	// Kustomize takes no absolute path for another kustomization, and a relative one is resolved without symbolic links.
+	overlays, err = filepath.EvalSymlinks(GinkgoT().TempDir())
+	Expect(err).NotTo(HaveOccurred())
+
+	cp, err = controlplane.Start(ctx, controlplane.WithControllerManager("--controllers="+strings.Join([]string{
+		"namespace-controller", "garbage-collector-controller", "serviceaccount-controller", "clusterrole-aggregation-controller",
+	}, ",")))
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(cp.Stop)
+	clients, err = kubernetes.NewForConfig(cp.Config())
+	Expect(err).NotTo(HaveOccurred())
+	objects, err = metadata.NewForConfig(cp.Config())
+	Expect(err).NotTo(HaveOccurred())
+
+	// The control plane comes with the CustomResourceDefinition, which is part of what is installed here.
+	kubectl(ctx, "delete", "--wait", "-k", filepath.Join(config, "crd"))
+	// What the controllers make of a new cluster is there before anything is compared with it.
+	Eventually(ctx, func(ctx context.Context) error {
+		for _, namespace := range []string{"default", "kube-system", "kube-public", "kube-node-lease"} {
+			if _, err := clients.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}).Should(Succeed())
+})
+
+// kubectl runs kubectl as an administrator and returns what it prints. The test fails where kubectl does.
+func kubectl(ctx context.Context, arguments ...string) string {
+	GinkgoHelper()
+	output, err := tryKubectl(ctx, arguments...)
+	Expect(err).NotTo(HaveOccurred(), "kubectl %s\n%s", strings.Join(arguments, " "), output)
+	return output
+}
+
+func tryKubectl(ctx context.Context, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, cp.Binary("kubectl"), arguments...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig())
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+// overlay writes a kustomization that adds a component to others and moves all of it to a namespace, and returns its folder. Names are
+// those of folders in config/.
+func overlay(name, namespace string, resources ...string) string {
+	GinkgoHelper()
+	folder, err := os.MkdirTemp(overlays, "")
+	Expect(err).NotTo(HaveOccurred())
+	relative, err := filepath.Rel(folder, config)
+	Expect(err).NotTo(HaveOccurred())
+	kustomization := "namespace: " + namespace + "\ncomponents: [" + filepath.Join(relative, "components", name) + "]\nresources:\n"
+	for _, resource := range resources {
+		kustomization += "- " + filepath.Join(relative, resource) + "\n"
+	}
+	Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(kustomization), 0o600)).To(Succeed())
+	return folder
+}
+
+// rendered returns the objects of a kustomization.
+func rendered(ctx context.Context, folder string) []unstructured.Unstructured {
+	GinkgoHelper()
+	var list []unstructured.Unstructured
+	for document := range strings.SplitSeq(kubectl(ctx, "kustomize", folder), "\n---\n") {
+		var object unstructured.Unstructured
+		Expect(yaml.Unmarshal([]byte(document), &object.Object)).To(Succeed())
+		list = append(list, object)
+	}
+	return list
+}
+
+// everything returns all objects of the cluster that somebody made on purpose, with their UID and generation.
+func everything(ctx context.Context) map[string]string {
+	GinkgoHelper()
+	all := map[string]string{}
+	_, lists, err := clients.Discovery().ServerGroupsAndResources()
+	Expect(err).NotTo(HaveOccurred())
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		Expect(err).NotTo(HaveOccurred())
+		for i := range list.APIResources {
+			resource := &list.APIResources[i]
+			if !slices.Contains(resource.Verbs, "list") || resource.Name == "events" || resource.Name == "componentstatuses" {
+				continue
+			}
+			found, err := objects.Resource(version.WithResource(resource.Name)).List(ctx, metav1.ListOptions{})
+			Expect(err).NotTo(HaveOccurred())
+			for j := range found.Items {
+				object := &found.Items[j]
+				key := fmt.Sprintf("%s %s %s/%s", list.GroupVersion, resource.Name, object.Namespace, object.Name)
+				all[key] = fmt.Sprintf("%s %d", object.UID, object.Generation)
+			}
+		}
+	}
+	return all
+}
