@@ -25,6 +25,10 @@ func statusCommand(ctx context.Context, l layout, _ []string) error {
 		fmt.Println("not running")
 		return exitNotRunning
 	}
+	if !s.Complete {
+		fmt.Println("not started completely: `up` is at work, or it was cut short and the next `up` starts anew")
+		return exitDamaged
+	}
 	damaged := printParts(l, s)
 	client, err := newAPI(l, s)
 	if err != nil {

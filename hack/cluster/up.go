@@ -132,6 +132,10 @@ func startFresh(ctx context.Context, l layout, s settings) error {
 	if err := startForwarder(l, &s, nil); err != nil {
 		return err
 	}
+	// Now with its port, so that `status` can ask.
+	if err := l.saveSettings(s); err != nil {
+		return err
+	}
 	if err := makeCerts(l, s.Name, time.Now()); err != nil {
 		return err
 	}

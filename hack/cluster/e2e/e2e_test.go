@@ -50,6 +50,11 @@ func TestCluster(t *testing.T) {
 func testUp(t *testing.T, c clone) {
 	c.within(t, 15*time.Second, "up")
 	c.run(t, "status")
+	if _, err := os.Stat("/sys/fs/cgroup/cpu/" + c.id()); err != nil {
+		if _, err := os.Stat("/sys/fs/cgroup/" + c.id()); err != nil {
+			t.Fatalf("the cluster's cgroup is not called %s, so nothing could be said about what is left of it", c.id())
+		}
+	}
 	if output := c.kubectl(t, "get", "nodes"); !strings.Contains(output, " Ready ") {
 		t.Fatalf("the node is not Ready:\n%s", output)
 	}
