@@ -1,54 +1,237 @@
 package ginservice
 
 import (
-	"fmt"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/kubelet"
 )
 
 var _ = Describe("a rollout", func() {
+	BeforeEach(func() { startOperator() })
+
 	It("brings up blue, then moves traffic to green and lets blue go", func(ctx SpecContext) {
-		namespace := newNamespace(ctx)
-		op := startOperator()
-		gs := &v1alpha1.GinService{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello"},
-			Spec: v1alpha1.GinServiceSpec{
-				WorkloadSpec: v1alpha1.WorkloadSpec{Image: "example.com/hello:v1", Config: map[string]string{"A": "1"}},
-				Autoscaling:  &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 5},
-			},
+		s := started(ctx, replicas(2), scaleDownDelay(1))
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		Expect(s.deployment(ctx, v1alpha1.Green)).To(BeNil())
+
+		s.release(ctx, "v2")
+		s.eventuallyServes(ctx, "v2")
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Green))
+		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeZero())
+		Expect(s.wants(ctx, v1alpha1.Green)).To(BeEquivalentTo(2))
+		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(2))
+		Expect(s.events(ctx, "Promoted")).To(HaveLen(1))
+		Expect(s.events(ctx, "RolloutCompleted")).To(HaveLen(2))
+	})
+
+	It("keeps the old colour warm until the delay has passed since the EndpointSlices confirmed the switch", func(ctx SpecContext) {
+		s := started(ctx, replicas(1), scaleDownDelay(2))
+		s.release(ctx, "v2")
+		gs := s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeEquivalentTo(1))
+		Expect(endpoints(ctx, s.namespace, s.name)).To(HaveEach(HavePrefix("hello-green-")))
+		gs = s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		Expect(gs.Status.Rollout.EndedAt.Sub(gs.Status.Rollout.SwitchedAt.Time)).To(BeNumerically(">=", 2*time.Second))
+	})
+
+	It("shows the preview on a Service of its own, of exactly the new revision", func(ctx SpecContext) {
+		s := started(ctx, manual)
+		Expect(endpoints(ctx, s.namespace, "hello-preview")).To(HaveEach(HavePrefix("hello-blue-")))
+		s.release(ctx, "v2")
+		gs := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		Expect(endpoints(ctx, s.namespace, "hello-preview")).To(And(HaveLen(1), HaveEach(HavePrefix("hello-green-"))))
+		preview := &corev1.Service{}
+		Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "hello-preview"}, preview)).To(Succeed())
+		Expect(preview.Spec.Selector).To(HaveKeyWithValue(v1alpha1.LabelRevision, gs.Status.Rollout.Revision))
+		Expect(gs.Status.PreviewRevision).To(Equal(gs.Status.Rollout.Revision))
+	})
+
+	It("waits autoPromotionSeconds after the preview is ready", func(ctx SpecContext) {
+		s := started(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.AutoPromotionSeconds = new(int32(2)) })
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		s.eventuallyServes(ctx, "v2")
+		rollout := s.get(ctx).Status.Rollout
+		Expect(rollout.ApprovedAt.Sub(rollout.ReadyAt.Time)).To(BeNumerically(">=", 2*time.Second))
+	})
+
+	It("promotes with promotion: Manual only what the annotation names", func(ctx SpecContext) {
+		s := started(ctx, manual)
+		s.release(ctx, "v2")
+		second := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision
+		s.release(ctx, "v3")
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.Rollout.Revision).NotTo(Equal(second))
+			g.Expect(gs.Status.Rollout.Step).To(Equal(v1alpha1.StepWaitingForPromotion))
+		})
+		s.promote(ctx, second)
+		Consistently(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue), "an approval of v2 must not promote v3")
+		s.promote(ctx, s.get(ctx).Status.Rollout.Revision)
+		s.eventuallyServes(ctx, "v3")
+	})
+
+	It("keeps a preview small until its promotion, then grows it to what serves before traffic moves", func(ctx SpecContext) {
+		s := started(ctx, replicas(3), manual, func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.PreviewReplicas = new(int32(1)) })
+		s.release(ctx, "v2")
+		gs := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		Expect(s.wants(ctx, v1alpha1.Green)).To(BeEquivalentTo(1))
+		hold := s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		s.promote(ctx, gs.Status.Rollout.Revision)
+		s.eventuallyStep(ctx, v1alpha1.StepScalingUp)
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		hold()
+		s.eventuallyServes(ctx, "v2")
+		Expect(s.wants(ctx, v1alpha1.Green)).To(BeEquivalentTo(3))
+	})
+
+	It("puts a newer spec in the place of the preview", func(ctx SpecContext) {
+		s := started(ctx, replicas(2))
+		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepDeploying)
+		s.release(ctx, "v3")
+		s.eventuallyServes(ctx, "v3")
+		s.eventually(ctx, func(g Gomega, _ *v1alpha1.GinService) {
+			g.Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(2), HaveEach(HavePrefix("hello-green-"))))
+		})
+	})
+
+	It("lets go of a preview that is taken back", func(ctx SpecContext) {
+		s := started(ctx, manual, func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.AbortScaleDownDelaySeconds = new(int32(0)) })
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		s.release(ctx, "v1")
+		s.eventuallyStep(ctx, v1alpha1.StepCancelled)
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.events(ctx, "RolloutCancelled")).To(HaveLen(1))
+	})
+
+	It("goes back to the warm colour without approval, code and configuration together", func(ctx SpecContext) {
+		s := started(ctx, manual, config("GREETING", "hello"), scaleDownDelay(600))
+		first := s.get(ctx).Status.ActiveRevision
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image, gs.Spec.Config = image(s.namespace, "v2"), map[string]string{"GREETING": "hi"}
+		})
+		s.promote(ctx, s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision)
+		s.eventuallyServes(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		pods := s.podNames(ctx, v1alpha1.Blue)
+
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image, gs.Spec.Config = image(s.namespace, "v1"), map[string]string{"GREETING": "hello"}
+		})
+		s.eventuallyServes(ctx, "v1")
+		gs := s.get(ctx)
+		Expect(gs.Status.ActiveRevision).To(Equal(first))
+		Expect(gs.Status.Rollout.Rollback).To(BeTrue())
+		Expect(s.podNames(ctx, v1alpha1.Blue)).To(Equal(pods), "the same pods serve again")
+		Expect(s.configOf(ctx, v1alpha1.Blue)).To(Equal(map[string]string{"GREETING": "hello"}))
+	})
+
+	It("goes back to a revision whose pods are gone as a normal rollout, with its old configuration", func(ctx SpecContext) {
+		s := started(ctx, config("GREETING", "hello"), scaleDownDelay(0))
+		first := s.get(ctx).Status.ActiveRevision
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Config["GREETING"] = "hi" })
+		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) { g.Expect(gs.Status.ActiveRevision).NotTo(Equal(first)) })
+		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Config["GREETING"] = "hello" })
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.ActiveRevision).To(Equal(first))
+			g.Expect(gs.Status.Rollout.Step).To(Equal(v1alpha1.StepCompleted))
+		})
+		Expect(s.configOf(ctx, s.activeColor(ctx))).To(Equal(map[string]string{"GREETING": "hello"}))
+	})
+
+	It("rolls out a change of configuration alone", func(ctx SpecContext) {
+		s := started(ctx, config("LEVEL", "info"))
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Config["LEVEL"] = "debug" })
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Green))
+		Expect(s.configOf(ctx, v1alpha1.Green)).To(Equal(map[string]string{"LEVEL": "debug"}))
+		Expect(s.configOf(ctx, v1alpha1.Blue)).To(Equal(map[string]string{"LEVEL": "info"}))
+	})
+
+	It("leaves traffic where it is when the deadline passes, says why, and starts over with a fix", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), deadline(2))
+		s.pods("v2", kubelet.Behavior{State: kubelet.CrashLoop})
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepFailed)
+		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonProgressDeadlineExceeded)
+		Expect(message).To(And(ContainSubstring("exit code"), ContainSubstring("change the spec to try again")))
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionAvailable)).To(BeTrue())
+		Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(2), HaveEach(HavePrefix("hello-blue-"))))
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		Eventually(s.events).WithArguments(ctx, "RolloutFailed").Should(HaveLen(1))
+
+		s.release(ctx, "v3")
+		s.eventuallyServes(ctx, "v3")
+	})
+
+	It("isn't fooled about the deadline by a preview that is ready between two crashes", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), deadline(3), func(gs *v1alpha1.GinService) { gs.Spec.MinReadySeconds = new(int32(2)) })
+		s.pods("v2", kubelet.Behavior{State: kubelet.CrashLoop, Period: 300 * time.Millisecond})
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepFailed)
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+	})
+
+	It("keeps a revision failed over a restart of the operator", func(ctx SpecContext) {
+		s := started(ctx, deadline(1))
+		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepFailed)
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		startOperator()
+		Consistently(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+	})
+
+	It("records revisions, and forgets the oldest that no colour needs", func(ctx SpecContext) {
+		s := started(ctx, config("N", "1"), scaleDownDelay(0), func(gs *v1alpha1.GinService) {
+			gs.Spec.RevisionHistoryLimit = new(int32(1))
+			gs.Annotations = map[string]string{v1alpha1.AnnotationChangeCause: "first try"}
+		})
+		first := s.get(ctx).Status.ActiveRevision
+		Expect(s.revisions(ctx)).To(HaveKeyWithValue(first, "first try"))
+		for _, version := range []string{"v2", "v3", "v4"} {
+			s.release(ctx, version)
+			s.eventuallyServes(ctx, version)
+			s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		}
-		gs.Spec.Strategy.BlueGreen.ScaleDownDelaySeconds = new(int32(1))
-		Expect(k8s.Create(ctx, gs)).To(Succeed())
-		Eventually(func(g Gomega) {
-			g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(gs), gs)).To(Succeed())
-			g.Expect(apimeta.IsStatusConditionTrue(gs.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue(), "%+v", gs.Status)
-		}).WithContext(ctx).Should(Succeed())
-		fmt.Fprintln(GinkgoWriter, op.requests.Snapshot())
-		gs.Spec.Image = "example.com/hello:v2"
-		Expect(k8s.Update(ctx, gs)).To(Succeed())
-		Eventually(func(g Gomega) {
-			g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(gs), gs)).To(Succeed())
-			g.Expect(gs.Status.Rollout.Step).To(Equal(v1alpha1.StepCompleted), "%+v", gs.Status)
-			g.Expect(gs.Status.ActiveColor).To(Equal(v1alpha1.Green))
-		}).WithContext(ctx).Should(Succeed())
-		fmt.Fprintln(GinkgoWriter, op.requests.Snapshot())
-		for _, r := range op.requests.Log() {
-			fmt.Fprintln(GinkgoWriter, r)
+		Eventually(s.revisions).WithArguments(ctx).Should(HaveLen(3), "one in each colour, and one more")
+		Expect(s.revisions(ctx)).NotTo(HaveKey(first))
+		Eventually(func() bool {
+			return apierrors.IsNotFound(k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "hello-" + first}, &corev1.ConfigMap{}))
+		}).Should(BeTrue())
+		for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+			Expect(s.configOf(ctx, color)).To(Equal(map[string]string{"N": "1"}))
 		}
 	})
-})
 
-func newNamespace(ctx SpecContext) string {
-	GinkgoHelper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
-	Expect(k8s.Create(ctx, namespace)).To(Succeed())
-	return namespace.Name
-}
+	It("writes nothing but status while suspended, and goes on afterwards", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Suspend = new(true) })
+		s.eventuallyCondition(ctx, v1alpha1.ConditionProgressing, v1alpha1.ReasonSuspended)
+		s.release(ctx, "v2")
+		s.scale(ctx, 3)
+		Consistently(func(g Gomega) {
+			g.Expect(s.deployment(ctx, v1alpha1.Green)).To(BeNil())
+			g.Expect(s.wants(ctx, v1alpha1.Blue)).To(BeEquivalentTo(1))
+		}).Should(Succeed())
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Suspend = nil })
+		s.eventuallyServes(ctx, "v2")
+		Expect(s.wants(ctx, v1alpha1.Green)).To(BeEquivalentTo(3))
+	})
+})
