@@ -20,7 +20,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(V
 # The components of hack/cluster are modules of one small file each; building them is their check, and linting them would compile
 # Kubernetes once more.
 LINT_MODULES := . hack/cluster hack/tools
-MODULES = $(patsubst %/go.mod,%,$(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod'))
+MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')))
 KUBECTL = $(or $(shell command -v kubectl),$(BIN)/k8s/kubectl)
 
 # Binaries from outside win, as envtest has it.
