@@ -13,6 +13,8 @@ SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 # More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
 TEST_FLAGS ?=
+# Flags for `make bench`.
+BENCH_FLAGS ?=
 
 BIN := $(CURDIR)/bin
 GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
@@ -21,7 +23,8 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(V
 # Kubernetes once more.
 LINT_MODULES := . hack/cluster hack/tools
 MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')))
-KUBECTL = $(or $(shell command -v kubectl),$(BIN)/k8s/kubectl)
+# The one on the PATH, or else the one that `make k8s` builds.
+KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/k8s/kubectl)
 
 # Binaries from outside win, as envtest has it.
 ifeq ($(origin KUBEBUILDER_ASSETS),undefined)
@@ -67,7 +70,7 @@ build: check-go ## Build the operator, the sample application and the load gener
 .PHONY: build-installer
 build-installer: ## Write everything that installs the operator to dist/install.yaml; IMAGE names another image
 	@mkdir -p dist
-	image='$(IMAGE)'; printf '%s\n' 'resources: [../config/default]' \
+	@image='$(IMAGE)'; printf '%s\n' 'resources: [../config/default]' \
 		"images: [{name: ghcr.io/gin-operator/gin-operator, newName: \"$${image%:*}\", newTag: \"$${image##*:}\"}]" >dist/kustomization.yaml
 	$(KUBECTL) kustomize dist >dist/install.yaml
 
@@ -111,9 +114,9 @@ test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings u
 	go test -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
 
 .PHONY: bench
-bench: build bin/cluster ## Measure the operator against a real control plane with simulated pods
-	bin/cluster build control-plane kwok
-	hack/bench/run
+bench: build bin/cluster ## Measure the operator against a real control plane with simulated pods; BENCH_FLAGS="-h" lists what can be set
+	@bin/cluster build control-plane kwok
+	go run ./test/performance $(BENCH_FLAGS)
 
 .PHONY: lint
 lint: check-go bin/golangci-lint ## Lint all code, and the API by the conventions of Kubernetes

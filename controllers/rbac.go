@@ -5,8 +5,8 @@ package controllers
 // taken a name. Nothing here deletes a Deployment or a Service: Kubernetes collects them with their GinService.
 //
 // +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices/status,verbs=patch;update
-// +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices/scale,verbs=patch;update
+// +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices/status,verbs=update
+// +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices/scale,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;patch;delete

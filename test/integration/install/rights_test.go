@@ -14,22 +14,26 @@ import (
 )
 
 // may says whether a user may use a verb on a resource such as "deployments.apps" or "ginservices/scale.apps.gin-operator.dev".
-// An empty namespace is all of them.
-func may(ctx context.Context, user, verb, resource, namespace string) bool {
+// An empty namespace is all of them; without a name, all objects are meant.
+func may(ctx context.Context, user, verb, resource, namespace string, named ...string) bool {
 	GinkgoHelper()
-	name, group, _ := strings.Cut(resource, ".")
-	name, subresource, _ := strings.Cut(name, "/")
+	kind, group, _ := strings.Cut(resource, ".")
+	kind, subresource, _ := strings.Cut(kind, "/")
 	review, err := clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: user,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: namespace, Verb: verb, Group: group, Resource: name, Subresource: subresource,
+				Namespace: namespace, Verb: verb, Group: group, Resource: kind, Subresource: subresource,
+				Name: strings.Join(named, ""),
 			},
 		},
 	}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	return review.Status.Allowed
 }
+
+// lease is the name of the lease that the managers of one cluster, or of one namespace, compete for.
+const lease = "gin-operator.apps.gin-operator.dev"
 
 func serviceAccount(namespace string) string {
 	return "system:serviceaccount:" + namespace + ":gin-operator"
@@ -38,8 +42,8 @@ func serviceAccount(namespace string) string {
 // managerNeeds are verbs and resources that every mode of the manager needs where GinServices live.
 var managerNeeds = [][2]string{
 	{"watch", "ginservices.apps.gin-operator.dev"},
-	{"patch", "ginservices/status.apps.gin-operator.dev"},
-	{"patch", "ginservices/scale.apps.gin-operator.dev"},
+	{"update", "ginservices/status.apps.gin-operator.dev"},
+	{"update", "ginservices/scale.apps.gin-operator.dev"},
 	{"create", "deployments.apps"},
 	{"patch", "services"},
 	{"delete", "configmaps"},
@@ -82,8 +86,9 @@ var _ = Describe("Rights", Serial, func() {
 			}
 			Expect(may(ctx, manager, "create", "tokenreviews.authentication.k8s.io", "")).To(BeTrue())
 			Expect(may(ctx, manager, "create", "subjectaccessreviews.authorization.k8s.io", "")).To(BeTrue())
-			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace)).To(BeTrue())
-			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "default")).To(BeFalse())
+			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace, lease)).To(BeTrue())
+			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace)).To(BeFalse())
+			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "default", lease)).To(BeFalse())
 		})
 
 		It("have no wildcard", func(ctx context.Context) {
@@ -150,7 +155,7 @@ var _ = Describe("Rights", Serial, func() {
 		for _, forbidden := range managerMustNot {
 			Expect(may(ctx, manager, forbidden[0], forbidden[1], "team-a")).To(BeFalse(), "%s %s", forbidden[0], forbidden[1])
 		}
-		Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "team-a")).To(BeTrue())
+		Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "team-a", lease)).To(BeTrue())
 
 		deployment, err := clients.AppsV1().Deployments("team-a").Get(ctx, "gin-operator", metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
