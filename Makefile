@@ -111,7 +111,7 @@ test: check-go check-cc $(ASSETS) ## Run the unit tests, and the integration tes
 
 .PHONY: test-e2e
 test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings up a cluster of their own and ends it (root)
-	go test -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
+	go test -v -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
 
 .PHONY: bench
 bench: build bin/cluster ## Measure the operator against a real control plane with simulated pods; BENCH_FLAGS="-h" lists what can be set
