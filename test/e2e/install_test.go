@@ -1,0 +1,102 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/testbed"
+)
+
+var _ = Describe("an installation", func() {
+	It("leaves no trace when it is removed, and takes GinServices with all they made along", func(ctx SpecContext) {
+		gs := hello(newNamespace(ctx), withReplicas(2))
+		create(ctx, gs)
+		Expect(tracesOfOperator(ctx)).NotTo(BeEmpty())
+		uninstall(ctx)
+		Expect(tracesOfOperator(ctx)).To(BeEmpty())
+		Eventually(childrenIn).WithArguments(ctx, gs.Namespace).WithContext(ctx).Should(BeEmpty())
+	})
+
+	It("for one namespace needs no ClusterRole and touches no other namespace", func(ctx SpecContext) {
+		uninstall(ctx)
+		own, other := newNamespace(ctx), newNamespace(ctx)
+		kustomization := namespacedInstall(own)
+		Expect(cluster.Install(ctx, kustomization, own)).To(Succeed())
+		operator = own
+		DeferCleanup(func(ctx SpecContext) {
+			_, err := cluster.Kubectl(ctx, "delete", "--ignore-not-found", "-k", kustomization)
+			Expect(err).NotTo(HaveOccurred())
+			operator = ""
+		})
+		Expect(namesOf(ctx, "clusterroles,clusterrolebindings")).NotTo(ContainElement(ContainSubstring("gin")))
+
+		stranger := hello(other)
+		Expect(cluster.Client.Create(ctx, stranger)).To(Succeed())
+		gs := hello(own, withReplicas(2), withScaleDownDelay(0))
+		create(ctx, gs)
+		change(ctx, gs, toVersion("v2"))
+		awaitReady(ctx, gs)
+		Expect(gs.Status.ActiveColor).To(Equal(v1alpha1.Green))
+		Expect(childrenIn(ctx, other)).To(BeEmpty())
+	})
+})
+
+// uninstall removes the operator, the CustomResourceDefinition and every GinService, and waits until they are gone.
+func uninstall(ctx context.Context) {
+	GinkgoHelper()
+	_, err := cluster.Kubectl(ctx, "delete", "--ignore-not-found", "--timeout=120s", "-k", testbed.DefaultInstall)
+	Expect(err).NotTo(HaveOccurred())
+	operator = ""
+}
+
+// tracesOfOperator lists all that belongs to no namespace and has a name of the operator's.
+func tracesOfOperator(ctx context.Context) []string {
+	GinkgoHelper()
+	kinds, err := cluster.Kubectl(ctx, "api-resources", "--namespaced=false", "--verbs=list", "-o", "name")
+	Expect(err).NotTo(HaveOccurred())
+	var traces []string
+	for _, name := range namesOf(ctx, strings.Join(strings.Fields(kinds), ",")) {
+		if strings.Contains(name, "gin-operator") || strings.Contains(name, "ginservice") {
+			traces = append(traces, name)
+		}
+	}
+	return traces
+}
+
+// childrenIn lists what GinServices have, or had, made in a namespace: by their labels, and what those made in turn.
+func childrenIn(ctx context.Context, namespace string) []string {
+	GinkgoHelper()
+	kinds := "deployments,replicasets,pods,services,endpointslices,configmaps,controllerrevisions,horizontalpodautoscalers,poddisruptionbudgets"
+	return namesOf(ctx, kinds, "-n", namespace, "-l", "app.kubernetes.io/managed-by=gin-operator")
+}
+
+func namesOf(ctx context.Context, kinds string, arguments ...string) []string {
+	GinkgoHelper()
+	text, err := cluster.Kubectl(ctx, append([]string{"get", kinds, "-o", "name", "--ignore-not-found"}, arguments...)...)
+	Expect(err).NotTo(HaveOccurred())
+	return strings.Fields(text)
+}
+
+// namespacedInstall writes a kustomization as somebody would who has one namespace.
+func namespacedInstall(namespace string) string {
+	GinkgoHelper()
+	// A kustomization refers to others by relative paths, so it lies in the checkout, where git ignores it.
+	folder := filepath.Join(cluster.Root, "dist", "e2e", "install-"+namespace)
+	Expect(os.MkdirAll(folder, 0o755)).To(Succeed())
+	DeferCleanup(os.RemoveAll, folder)
+	const text = `resources: [../../../config/crd, ../../../config/rbac, ../../../config/manager]
+components: [../../../config/components/namespaced]
+namespace: %s
+`
+	Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), fmt.Appendf(nil, text, namespace), 0o644)).To(Succeed())
+	return folder
+}
