@@ -34,12 +34,17 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 	if plan.Preview.Color != color || failing {
 		color = waitingColor(o, plan)
 	}
+	live, target := o.state.Colors[color], plan.Colors[color]
+	if live.Revision == target.Revision && live.Settled && live.Available >= target.Replicas {
+		return "", nil
+	}
 	if refused := refusedPods(o.deployments[color]); refused != "" {
 		return refused, nil
 	}
 	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionReady)
 	remembered := ""
-	if before != nil && before.Reason == v1alpha1.ReasonPodsNotStarting {
+	sameRollout := o.gs.Status.Rollout != nil && plan.Rollout != nil && o.gs.Status.Rollout.Revision == plan.Rollout.Revision
+	if before != nil && before.Reason == v1alpha1.ReasonPodsNotStarting && sameRollout {
 		remembered = before.Message
 	}
 	now := o.state.Now

@@ -1,0 +1,159 @@
+package ginservice
+
+import (
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/kubelet"
+)
+
+// Each trouble ends in a condition and one event that say what to do, and what serves goes on serving.
+var _ = Describe("trouble", func() {
+	BeforeEach(func() { startOperator() })
+
+	stillServing := func(ctx SpecContext, s *service) {
+		GinkgoHelper()
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		Expect(endpoints(ctx, s.namespace, s.name)).To(HaveEach(HavePrefix("hello-blue-")))
+		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionAvailable)).To(BeTrue())
+	}
+
+	DescribeTable("with pods that can't start", func(ctx SpecContext, behavior kubelet.Behavior, says string) {
+		s := started(ctx, replicas(1))
+		s.pods("v2", behavior)
+		s.release(ctx, "v2")
+		var message string
+		Eventually(func(g Gomega) {
+			condition := apimeta.FindStatusCondition(s.get(ctx).Status.Conditions, v1alpha1.ConditionReady)
+			g.Expect(condition.Reason).To(Equal(v1alpha1.ReasonPodsNotStarting))
+			message = condition.Message
+		}).WithContext(ctx).WithTimeout(time.Minute).Should(Succeed())
+		Expect(message).To(ContainSubstring(says))
+		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonPodsNotStarting).Should(HaveLen(1))
+		stillServing(ctx, s)
+		s.release(ctx, "v3")
+		s.eventuallyServes(ctx, "v3")
+	},
+		Entry("an image that does not exist", kubelet.Behavior{State: kubelet.ImagePullBackOff}, "can't be pulled: check spec.image"),
+		Entry("a Secret that is missing", kubelet.Behavior{State: kubelet.ConfigError}, "check spec.env, spec.envFrom"),
+		Entry("a container that crashes", kubelet.Behavior{State: kubelet.CrashLoop}, "look at its logs"),
+	)
+
+	It("names a quota that refuses pods", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		quota := &corev1.ResourceQuota{ObjectMeta: s.meta("few")}
+		quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
+		Expect(k8s.Create(ctx, quota)).To(Succeed())
+		Eventually(func(g Gomega) {
+			g.Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "few"}, quota)).To(Succeed())
+			g.Expect(quota.Status.Hard).NotTo(BeEmpty())
+		}).Should(Succeed())
+		s.release(ctx, "v2")
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonPodsNotStarting)).To(
+			And(ContainSubstring("exceeded quota: few"), ContainSubstring("raise the quota")))
+		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonPodsNotStarting).Should(HaveLen(1))
+		stillServing(ctx, s)
+	})
+
+	It("neither adopts nor changes what has a child's name, and goes on once the name is free", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		foreign := []*corev1.Service{
+			{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
+			{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello-preview", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
+				Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
+		}
+		for _, svc := range foreign {
+			Expect(k8s.Create(ctx, svc)).To(Succeed())
+		}
+		s := createIn(ctx, namespace, "hello", replicas(1))
+		for _, svc := range foreign {
+			s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+				condition := apimeta.FindStatusCondition(gs.Status.Conditions, v1alpha1.ConditionNameConflict)
+				g.Expect(condition).NotTo(BeNil())
+			})
+			now := &corev1.Service{}
+			Expect(k8s.Get(ctx, types.NamespacedName{Namespace: namespace, Name: svc.Name}, now)).To(Succeed())
+			Expect(now.ResourceVersion).To(Equal(svc.ResourceVersion))
+		}
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonNameTaken)).To(ContainSubstring("delete or rename it"))
+		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonNameTaken).ShouldNot(BeEmpty())
+		for _, svc := range foreign {
+			Expect(k8s.Delete(ctx, svc)).To(Succeed())
+		}
+		s.change(ctx, func(gs *v1alpha1.GinService) { metav1.SetMetaDataAnnotation(&gs.ObjectMeta, "nudge", "1") })
+		s.eventuallyServes(ctx, "v1")
+		Expect(apimeta.FindStatusCondition(s.get(ctx).Status.Conditions, v1alpha1.ConditionNameConflict)).To(BeNil())
+	})
+
+	It("leaves a Deployment alone that another controller owns under the idle colour's name", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		labels := map[string]string{"app": "other"}
+		other := &appsv1.Deployment{ObjectMeta: s.meta("hello-green")}
+		other.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+		other.Spec = appsv1.DeploymentSpec{Replicas: new(int32(0)), Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "x", Image: "example.com/x"}}},
+		}}
+		Expect(k8s.Create(ctx, other)).To(Succeed())
+		s.release(ctx, "v2")
+		s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonNameTaken)
+		Consistently(func(g Gomega) {
+			now := s.deployment(ctx, v1alpha1.Green)
+			g.Expect(now.Generation).To(Equal(other.Generation))
+			g.Expect(now.OwnerReferences).To(BeEmpty())
+		}).Should(Succeed())
+		stillServing(ctx, s)
+		s.scale(ctx, 2)
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Blue).Should(BeEquivalentTo(2))
+	})
+
+	It("says that a configuration is too large, and goes on scaling what serves", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			// Characters of three bytes: too large for a ConfigMap, though not for the rule of the CRD, which counts characters.
+			gs.Spec.Config = map[string]string{}
+			for _, key := range []string{"A", "B", "C", "D"} {
+				gs.Spec.Config[key] = strings.Repeat("界", 100_000)
+			}
+		})
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonConfigTooLarge)).To(ContainSubstring("1048576"))
+		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonConfigTooLarge).Should(HaveLen(1))
+		stillServing(ctx, s)
+		s.scale(ctx, 2)
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Blue).Should(BeEquivalentTo(2))
+	})
+
+	It("repeats what the API server refuses", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Scheduling.Affinity = &v1alpha1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+					{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "zone", Operator: "Near"}}},
+				}},
+			}}
+		})
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)).To(ContainSubstring("operator"))
+		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonRejected).Should(HaveLen(1))
+		stillServing(ctx, s)
+	})
+
+	It("keeps an autoscaler's trouble out of Ready", func(ctx SpecContext) {
+		s := started(ctx, replicas(1), func(gs *v1alpha1.GinService) {
+			gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3, Metrics: []v1alpha1.Metric{
+				{Type: v1alpha1.MetricPods, Name: "nobody_serves_this", AverageValue: resource.NewQuantity(1, resource.DecimalSI)},
+			}}
+		})
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionAutoscalingActive, "FailedGetPodsMetric")).To(ContainSubstring("nobody_serves_this"))
+		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
+	})
+})
