@@ -83,7 +83,7 @@ func (w *world) deleteDeployment(color v1alpha1.Color) {
 
 func (w *world) breakRevision(revision string) {
 	w.chance("%s doesn't run any more", revision)
-	w.faulty[revision], w.wasFaulty = true, true
+	w.faulty[revision], w.mayFail = true, true
 	for _, d := range w.deployments {
 		for _, p := range d.pods {
 			p.ready = p.ready && p.revision != revision

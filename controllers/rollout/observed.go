@@ -51,6 +51,9 @@ type Color struct {
 	Settled bool
 }
 
+// uniform reports whether all pods of the colour are of its revision.
+func (c Color) uniform() bool { return c.Settled && c.Updated == c.Current }
+
 // Preview is what the preview Service selects: one revision in one colour.
 type Preview struct {
 	Color    v1alpha1.Color
@@ -63,7 +66,7 @@ func (o Observed) active() v1alpha1.Color {
 	if o.Selected.Valid() {
 		return o.Selected
 	}
-	if _, exists := o.Colors[o.LastActive]; exists {
+	if _, exists := o.Colors[o.LastActive]; exists || (o.LastActive.Valid() && o.LastRevision != "") {
 		return o.LastActive
 	}
 	blue, hasBlue := o.Colors[v1alpha1.Blue]
@@ -106,8 +109,7 @@ func (o Observed) serving(active v1alpha1.Color) int32 {
 // Service show them.
 func (o Observed) ready(color v1alpha1.Color, count int32) bool {
 	live, exists := o.Colors[color]
-	return exists && live.Revision == o.Wanted && live.Settled &&
-		live.Updated == live.Current && live.Updated >= count && live.Available >= count &&
+	return exists && live.Revision == o.Wanted && live.uniform() && live.Updated >= count && live.Available >= count &&
 		o.Previewed == (Preview{Color: color, Revision: o.Wanted}) && o.PreviewEndpoints[color] >= count
 }
 

@@ -99,15 +99,20 @@ func (p *planner) settle() {
 	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
 	record := p.plan.Rollout
 	switch {
-	case record == nil:
+	case record == nil || (record.Revision != p.Wanted && promoted(record)):
+		// What serves got there without a record: it was lost, or could not be written.
 		record = p.start()
 		record.ApprovedAt = record.StartedAt
 	case record.Revision != p.Wanted:
 		p.cancel(record)
 	case record.ApprovedAt == nil:
-		// It was promoted, and the record of that was lost.
-		record.ReadyAt, record.ApprovedAt = p.now(), p.now()
+		// It was promoted, and the record of that was not written.
+		record.ApprovedAt = p.now()
+		if record.ReadyAt == nil {
+			record.ReadyAt = p.now()
+		}
 	}
+	letGo(record)
 	if record.Revision == p.Wanted {
 		p.conclude(record)
 	}
@@ -117,10 +122,11 @@ func (p *planner) settle() {
 // conclude moves the record of the wanted revision, which serves already, towards its end.
 func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 	live, idle, since := p.Colors[p.current], p.Colors[p.idle], record.ApprovedAt
-	down := p.count > 0 && live.Available == 0
+	// That no pod of the revision serves, or that this is not known, can be after it was planned into the colour that serves.
+	down := (p.count > 0 && live.Available == 0) || live.Updated != live.Current
 	switch {
 	case record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepDraining:
-	case idle.Replicas > 0 && p.confirmed(p.current, p.count):
+	case idle.Replicas > 0 && !down && live.Settled && p.confirmed(p.current, p.count):
 		record.SwitchedAt = p.now()
 		p.step(record, v1alpha1.StepDraining, "%s serves alone; %s stays warm for a rollback", p.current, p.idle)
 		p.tell(false, "Promoted", "revision %s (%s) serves; %s stays warm for %s", record.Revision, p.current, p.idle, p.scaleDownDelay())
@@ -196,19 +202,23 @@ func (p *planner) mustReplaceInPlace() bool {
 func (p *planner) replaceInPlace() {
 	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
 	record := p.plan.Rollout
-	if record == nil || record.Revision != p.Wanted || ended(record) {
+	if record == nil || record.Revision != p.Wanted || ended(record) || promoted(record) {
 		record = p.start()
 	}
 	if _, exists := p.Colors[p.current]; exists && !p.approved(record, true) {
 		p.step(record, v1alpha1.StepWaitingForPromotion, "%s has no healthy pod, so the revision would replace it: set the annotation %s: %s to let it",
 			p.current, v1alpha1.AnnotationPromote, record.Revision)
+		p.holdServing(record)
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
 		return
 	}
-	record.ApprovedAt = record.StartedAt
+	letGo(record)
+	if record.ApprovedAt == nil {
+		record.ApprovedAt = p.now()
+	}
 	p.step(record, v1alpha1.StepDeploying, "starting %d pods as %s", p.count, p.current)
 	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
-	p.lookAgain(record.StartedAt, p.deadline())
+	p.lookAgain(record.ApprovedAt, p.deadline())
 }
 
 // rollOut plans the wanted revision into the other colour, next to what serves.
@@ -243,7 +253,7 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		target = max(size, min(live.Replicas, p.count))
 	}
 	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: target}
-	ready := p.ready(p.idle, size)
+	ready := p.ready(p.idle, size) && live.Replicas == target
 	first := ready && record.ReadyAt == nil
 	if first {
 		record.ReadyAt = p.now()
@@ -292,6 +302,7 @@ func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 	switch live := p.Colors[p.idle]; {
 	case p.ready(p.idle, p.count):
 		p.plan.Active = p.idle
+		letGo(record)
 		p.step(record, v1alpha1.StepSwitching, "moving traffic from %s to %s", p.current, p.idle)
 		if record.ReadyAt == nil {
 			record.ReadyAt = p.now()
@@ -326,9 +337,12 @@ func (p *planner) holdServing(record *v1alpha1.RolloutStatus) {
 		p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: *record.HeldReplicas}
 		return
 	}
-	record.HeldReplicas, record.WantedReplicas = nil, nil
+	letGo(record)
 	p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: p.count}
 }
+
+// letGo ends the hold on the number of pods of the colour that serves.
+func letGo(record *v1alpha1.RolloutStatus) { record.HeldReplicas, record.WantedReplicas = nil, nil }
 
 func (p *planner) holds(record *v1alpha1.RolloutStatus) bool {
 	return record.HeldReplicas != nil && record.WantedReplicas != nil &&
@@ -341,13 +355,14 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, StartedAt: p.now()}
 	serving, exists := p.Colors[p.current]
 	idle := p.Colors[p.idle]
-	if exists && serving.Revision != p.Wanted && p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && serving.Replicas != *p.Spec.Replicas {
+	if exists && serving.Revision != p.Wanted && serving.Replicas > 0 &&
+		p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && serving.Replicas != *p.Spec.Replicas {
 		record.HeldReplicas, record.WantedReplicas = new(serving.Replicas), new(*p.Spec.Replicas)
 	}
 	// The other colour has served before: it was not the preview of a revision that has never been approved.
 	warm := before != nil && before.Revision == serving.Revision && (before.ReadyAt != nil || before.Rollback) &&
 		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
-	if warm && idle.Revision == p.Wanted && idle.Available > 0 {
+	if warm && idle.Revision == p.Wanted && idle.Replicas > 0 && idle.Available > 0 {
 		record.Rollback, record.ApprovedAt = true, record.StartedAt
 	}
 	p.plan.Rollout = record
@@ -408,6 +423,16 @@ func (p *planner) approved(record *v1alpha1.RolloutStatus, urgent bool) bool {
 		return false
 	default:
 		return urgent || !p.Now.Before(at(record.ReadyAt).Add(p.autoPromotionDelay()))
+	}
+}
+
+// promoted reports whether the record is of a revision that traffic was moved to.
+func promoted(record *v1alpha1.RolloutStatus) bool {
+	switch record.Step {
+	case v1alpha1.StepSwitching, v1alpha1.StepDraining, v1alpha1.StepCompleted:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -276,7 +276,7 @@ var rollbacks = map[string]story{
 			served(w, "v1")
 			w.image("v2")
 			w.pass()
-			for range 25 {
+			for range 7 {
 				for w.managePods(v1alpha1.Green) {
 					w.moved()
 				}
@@ -287,10 +287,10 @@ var rollbacks = map[string]story{
 				w.restartPods(v1alpha1.Green)
 				w.report(v1alpha1.Green)
 				w.endpoints(w.preview)
-				w.elapse(30 * time.Second)
+				w.elapse(100 * time.Second)
 				w.pass()
 			}
-			w.wasFaulty = true
+			w.breakRevision("v2")
 		},
 	},
 	"a preview that breaks before its promotion is given up": {
@@ -312,7 +312,7 @@ var rollbacks = map[string]story{
 			served(w, "v1")
 			w.image("v2")
 			w.wait(30 * time.Second)
-			w.faulty["v2"], w.wasFaulty = true, true // no room for more: the one that runs goes on
+			w.faulty["v2"], w.mayFail = true, true // no room for more: the one that runs goes on
 			w.wait(time.Hour)
 		},
 	},

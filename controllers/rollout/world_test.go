@@ -123,8 +123,9 @@ func (w *world) managePods(color v1alpha1.Color) bool {
 	if d == nil {
 		return false
 	}
-	total := int32(len(d.pods))
-	stale := slices.IndexFunc(d.pods, func(p *pod) bool { return p.revision != d.want.Revision })
+	total, ready := int32(len(d.pods)), w.count(d, func(p *pod) bool { return p.ready })
+	// A rolling update takes no pod away that leaves fewer ready ones than are wanted.
+	stale := slices.IndexFunc(d.pods, func(p *pod) bool { return p.revision != d.want.Revision && (!p.ready || ready > d.want.Replicas) })
 	fresh := w.count(d, func(p *pod) bool { return p.revision == d.want.Revision })
 	switch {
 	case fresh < d.want.Replicas && total <= d.want.Replicas:
@@ -243,7 +244,7 @@ func (w *world) writes(plan rollout.Plan) []write {
 			}})
 		default:
 			writes = append(writes, write{describeChange(color, d.want, target), func() {
-				d.served = d.served && d.want.Revision == target.Revision && target.Replicas > 0
+				d.served = d.served && d.want.Revision == target.Revision && (target.Replicas > 0 || target.Revision == w.wanted)
 				d.want, d.changes = target, d.changes+1
 			}})
 		}
