@@ -13,7 +13,7 @@ SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 # More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
 TEST_FLAGS ?=
-# Flags for `make bench`.
+# Flags for `make bench`, such as BENCH_FLAGS="-n 1000"; bin/bench -help lists them.
 BENCH_FLAGS ?=
 
 BIN := $(CURDIR)/bin
@@ -116,7 +116,8 @@ test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings u
 .PHONY: bench
 bench: build bin/cluster ## Measure the operator against a real control plane with simulated pods; BENCH_FLAGS="-h" lists what can be set
 	@bin/cluster build control-plane kwok
-	go run ./test/performance $(BENCH_FLAGS)
+	$(GO_BUILD) -o bin/bench ./test/performance
+	bin/bench $(BENCH_FLAGS)
 
 .PHONY: lint
 lint: check-go bin/golangci-lint ## Lint all code, and the API by the conventions of Kubernetes
@@ -159,7 +160,7 @@ tidy: ## Tidy every module
 
 .PHONY: clean
 clean: ## Remove what was built, but for the binaries of Kubernetes, which take minutes
-	rm -rf dist $(addprefix bin/,manager sampleapp load cluster controller-gen crd-ref-docs golangci-lint)
+	rm -rf dist $(addprefix bin/,manager sampleapp load bench cluster controller-gen crd-ref-docs golangci-lint)
 
 # What the targets above need.
 

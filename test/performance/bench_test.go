@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+func TestUsageIsReadFromProc(t *testing.T) {
+	stat := "42 (a (b) c) S 1 42 42 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 9 0 1000 1 1"
+	status := "Name:\tmanager\nVmHWM:\t   61440 kB\nVmRSS:\t   51200 kB\n"
+	got, err := parseUsage(stat, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := usage{cpuSeconds: 2, peakMiB: 60, nowMiB: 50}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(usage{})); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := parseUsage("nonsense", status); err == nil {
+		t.Error("nonsense was taken for a process")
+	}
+	if _, err := parseUsage(stat, "Name:\tmanager\n"); err == nil {
+		t.Error("a process without memory was believed")
+	}
+}
+
+func TestMetricsAreSummedOverTheirLabels(t *testing.T) {
+	text := strings.Join([]string{
+		"# HELP workqueue_depth Current depth",
+		`workqueue_depth{name="a",priority="0"} 2`,
+		`workqueue_depth{name="a",priority="-100"} 3`,
+		`workqueue_depth_total{name="a"} 70`,
+		"plain 1.5e+01",
+	}, "\n")
+	got, err := sumMetrics(strings.NewReader(text), "workqueue_depth", "plain", "absent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]float64{"workqueue_depth": 5, "plain": 15}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheFloorIsWhatTheOperatorMakes(t *testing.T) {
+	blue, err := floorObjects("ns", serviceName(7), imageBefore, v1alpha1.Blue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	green, err := floorObjects("ns", serviceName(7), imageAfter, v1alpha1.Green)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blue.deployment.Name == green.deployment.Name || blue.config.Name == green.config.Name || blue.history.Name == green.history.Name {
+		t.Error("two versions would take each other's names")
+	}
+	if diff := cmp.Diff(blue.deployment.Spec.Selector.MatchLabels, blue.active.Spec.Selector); diff != "" {
+		t.Errorf("the active Service doesn't select the Deployment's pods: %s", diff)
+	}
+	if blue.autoscaler.Spec.ScaleTargetRef.Name != blue.deployment.Name {
+		t.Errorf("the autoscaler scales %s", blue.autoscaler.Spec.ScaleTargetRef.Name)
+	}
+	if len(blue.deployment.OwnerReferences) > 0 {
+		t.Error("the garbage collector would remove the floor, whose owner doesn't exist")
+	}
+	if got := len(serviceName(0)); got != len(serviceName(9999)) {
+		t.Error("names of services differ in length, so that requests can't be told apart by them")
+	}
+}
+
+func TestATargetIsMissedAboveItsLimit(t *testing.T) {
+	r := &result{N: 200}
+	r.Create.Ratio, r.Create.FloorSeconds, r.Create.ChildrenPerService, r.Create.WritesPerService = 1.5, 10, 6, 9
+	if failures := missed(targets(r), true); len(failures) > 0 {
+		t.Errorf("a run within its limits missed %v", failures)
+	}
+	r.Create.WritesPerService = 9.5
+	if failures := missed(targets(r), true); len(failures) != 1 || !strings.Contains(failures[0], "writes a creation") {
+		t.Errorf("a write too many is reported as %v", failures)
+	}
+	if failures := missed(targets(r), false); len(failures) > 0 {
+		t.Errorf("what depends on the machine failed a run that is not strict: %v", failures)
+	}
+	r.Restart.Writes = 1
+	if failures := missed(targets(r), false); len(failures) != 1 || !strings.Contains(failures[0], "writes after a restart") {
+		t.Errorf("a write after a restart is reported as %v", failures)
+	}
+}
+
+func TestTheReportEndsInOneLineForScripts(t *testing.T) {
+	var out bytes.Buffer
+	r := &result{N: 3}
+	r.Upgrade.SwitchP99Seconds, r.Create.WritesPerService = 1.25, 4
+	met, err := report(&out, r, true)
+	if err != nil || met {
+		t.Errorf("writes without children were let pass (error %v)", err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	text, found := strings.CutPrefix(lines[len(lines)-1], "bench: ")
+	if !found {
+		t.Fatalf("the last line is %q", lines[len(lines)-1])
+	}
+	var got struct {
+		N       int
+		Create  struct{ WritesPerService float64 }
+		Upgrade struct{ SwitchP99Seconds float64 }
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.N != 3 || got.Create.WritesPerService != 4 || got.Upgrade.SwitchP99Seconds != 1.25 {
+		t.Errorf("the line says %+v", got)
+	}
+}
+
+func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
+	for name, args := range map[string][]string{
+		"an argument":         {"200"},
+		"no GinService":       {"-n", "0"},
+		"nobody to make them": {"-workers", "0"},
+		"a standstill":        {"-paced-rate", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+			flags.SetOutput(io.Discard)
+			if _, err := parseFlags(flags, args); err == nil {
+				t.Errorf("%v was accepted", args)
+			}
+		})
+	}
+}
+
+func TestALoadReachesEveryServiceOnce(t *testing.T) {
+	seen := make(chan string, 100)
+	began, err := load{n: 20, workers: 4, rate: 1000}.drive(t.Context(), func(_ context.Context, name string) error {
+		seen <- name
+		return nil
+	})
+	if err != nil || len(began) != 20 || len(seen) != 20 {
+		t.Errorf("%d began, %d were reached, error %v", len(began), len(seen), err)
+	}
+	began, err = load{n: 20, workers: 1}.drive(t.Context(), func(context.Context, string) error { return io.ErrUnexpectedEOF })
+	if err == nil || len(began) != 1 {
+		t.Errorf("after an error, %d began, error %v", len(began), err)
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// operator is the operator's process.
+type operator struct {
+	*process
+
+	metrics string
+}
+
+// installOperator gives the operator's account its rights, and returns the path of its kubeconfig.
+func installOperator(ctx context.Context, p *plane) (string, error) {
+	if err := p.createNamespace(ctx, operatorNamespace); err != nil {
+		return "", err
+	}
+	kubectl := exec.CommandContext(ctx, p.Binary("kubectl"), "--kubeconfig", p.Kubeconfig(), "apply", "-k", filepath.Join("config", "rbac"))
+	if out, err := kubectl.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("applying config/rbac: %w: run the benchmark in the project's folder\n%s", err, out)
+	}
+	config, err := p.AddServiceAccount(operatorNamespace, operatorAccount)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(p.dir, "operator.kubeconfig")
+	return path, writeKubeconfig(path, config)
+}
+
+func startOperator(ctx context.Context, p *plane, program, kubeconfig string, failed func(error)) (*operator, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	process, err := start("operator", p.dir, []string{"KUBECONFIG=" + kubeconfig}, failed, program,
+		"--leader-elect=false", "--metrics-secure=false", "--metrics-bind-address="+address, "--health-probe-bind-address=0")
+	if err != nil {
+		return nil, err
+	}
+	return &operator{process: process, metrics: "http://" + address + "/metrics"}, nil
+}
+
+func (o *operator) usage() (usage, error) { return usageOf(o.cmd.Process.Pid) }
+
+// waitIdle waits until the operator has looked at so many GinServices since it began, and has nothing left to do.
+func (o *operator) waitIdle(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it had %s", waitTimeout))
+	defer cancel()
+	err := poll(ctx, func() (bool, error) {
+		metrics, err := o.scrape(ctx, "controller_runtime_reconcile_total", "workqueue_depth", "controller_runtime_active_workers")
+		if err != nil {
+			return false, nil //nolint:nilerr // it does not listen yet; its end would end ctx
+		}
+		return metrics["controller_runtime_reconcile_total"] >= float64(n) &&
+			metrics["workqueue_depth"]+metrics["controller_runtime_active_workers"] == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the operator to have looked at %d GinServices: %w", n, err)
+	}
+	return nil
+}
+
+// scrape returns the sums of metrics over their labels.
+func (o *operator) scrape(ctx context.Context, names ...string) (map[string]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.metrics, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("reading %s: %s", o.metrics, resp.Status)
+	}
+	return sumMetrics(resp.Body, names...)
+}
+
+// sumMetrics adds up samples in Prometheus' text format.
+func sumMetrics(text io.Reader, names ...string) (map[string]float64, error) {
+	sums := map[string]float64{}
+	lines := bufio.NewScanner(text)
+	for lines.Scan() {
+		for _, name := range names {
+			labels, ours := strings.CutPrefix(lines.Text(), name)
+			if !ours || (!strings.HasPrefix(labels, "{") && !strings.HasPrefix(labels, " ")) {
+				continue
+			}
+			value, err := strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
+			if err != nil {
+				return nil, fmt.Errorf("reading metric %s: %w", name, err)
+			}
+			sums[name] += value
+		}
+	}
+	return sums, lines.Err()
+}
