@@ -76,8 +76,10 @@ func (a *metricsAuth) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // decide returns the status for a token that asks for a path: 200, 401 or 403. The token itself is not kept.
 func (a *metricsAuth) decide(ctx context.Context, token, method, path string) (int, error) {
 	key := sha256.Sum256([]byte(token + "\x00" + method + "\x00" + path))
-	if status, known := a.answers.Get(key); known {
-		return status.(int), nil
+	if answer, known := a.answers.Get(key); known {
+		if status, ok := answer.(int); ok {
+			return status, nil
+		}
 	}
 	status, err := a.ask(ctx, token, method, path)
 	if err != nil {

@@ -132,8 +132,10 @@ func (e *nameTakenError) Error() string {
 		e.kind, e.name)
 }
 
+// newObject returns an empty object of a pointer type.
 func newObject[L client.Object]() client.Object {
-	return reflect.New(reflect.TypeFor[L]().Elem()).Interface().(client.Object)
+	object, _ := reflect.TypeAssert[L](reflect.New(reflect.TypeFor[L]().Elem()))
+	return object
 }
 
 // fieldsOf returns the fields of an intent, and their hash.

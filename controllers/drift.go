@@ -1,11 +1,9 @@
 package controllers
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
-
-	corev1 "k8s.io/api/core/v1"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -81,7 +79,8 @@ func containsItems(actual, want []any) bool {
 		}
 	}
 	for _, item := range want {
-		if !contains(byKey[item.(map[string]any)[key]], item) {
+		item, ok := item.(map[string]any)
+		if !ok || !contains(byKey[item[key]], item) {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -59,16 +60,7 @@ func (o *observation) lastNumber() int64 {
 	return slices.MaxFunc(o.history, byNumber).Revision
 }
 
-func byNumber(a, b appsv1.ControllerRevision) int {
-	switch {
-	case a.Revision < b.Revision:
-		return -1
-	case a.Revision > b.Revision:
-		return 1
-	default:
-		return 0
-	}
-}
+func byNumber(a, b appsv1.ControllerRevision) int { return cmp.Compare(a.Revision, b.Revision) }
 
 // pruneHistory deletes the oldest revisions beyond spec.revisionHistoryLimit, each with its configuration. What a colour holds, or is
 // about to, stays.
@@ -91,7 +83,7 @@ func (r *Reconciler) pruneHistory(ctx context.Context, o *observation, plan roll
 		}
 	}
 	slices.SortFunc(old, byNumber)
-	for i := 0; i < len(old)-limit; i++ {
+	for i := range max(0, len(old)-limit) {
 		if err := r.forgetRevision(ctx, o.gs, &old[i]); err != nil {
 			return err
 		}

@@ -189,5 +189,11 @@ func (r *Reconciler) readyEndpoints(ctx context.Context, gs *v1alpha1.GinService
 			}
 		}
 	}
-	return map[v1alpha1.Color]int32{v1alpha1.Blue: int32(len(ready[v1alpha1.Blue])), v1alpha1.Green: int32(len(ready[v1alpha1.Green]))}, nil
+	counts := map[v1alpha1.Color]int32{}
+	for color, pods := range ready {
+		for range pods {
+			counts[color]++
+		}
+	}
+	return counts, nil
 }

@@ -58,7 +58,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 
 // scalingChanged lets an autoscaler's events through that matter here. It reports new measurements every few seconds.
 var scalingChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler), e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
+	before, isBefore := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
+	after, isAfter := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
+	if !isBefore || !isAfter {
+		return true
+	}
 	reportedBefore, reportedAfter := scalingActive(before), scalingActive(after)
 	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) || !equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
 		(reportedBefore == nil) != (reportedAfter == nil) ||

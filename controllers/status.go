@@ -100,8 +100,9 @@ func (c *conditions) put(condition metav1.Condition) {
 // maxMessage is what the CRD allows a condition's message, in bytes, with room to spare.
 const maxMessage = 4096
 
-func (c *conditions) putWhile(true bool, condition metav1.Condition) {
-	if true {
+// putWhile sets a condition that is present only while it holds.
+func (c *conditions) putWhile(holds bool, condition metav1.Condition) {
+	if holds {
 		c.put(condition)
 		return
 	}

@@ -5,7 +5,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -37,10 +36,10 @@ var _ = Describe("a rollout", func() {
 	It("keeps the old colour warm until the delay has passed since the EndpointSlices confirmed the switch", func(ctx SpecContext) {
 		s := started(ctx, replicas(1), scaleDownDelay(2))
 		s.release(ctx, "v2")
-		gs := s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		s.eventuallyStep(ctx, v1alpha1.StepDraining)
 		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeEquivalentTo(1))
 		Expect(endpoints(ctx, s.namespace, s.name)).To(HaveEach(HavePrefix("hello-green-")))
-		gs = s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		gs := s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		Expect(gs.Status.Rollout.EndedAt.Sub(gs.Status.Rollout.SwitchedAt.Time)).To(BeNumerically(">=", 2*time.Second))
 	})
 

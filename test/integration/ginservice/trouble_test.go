@@ -6,7 +6,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -70,8 +69,10 @@ var _ = Describe("trouble", func() {
 		namespace := newNamespace(ctx)
 		foreign := []*corev1.Service{
 			{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
-			{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello-preview", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
-				Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
+			{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello-preview", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
+				Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+			},
 		}
 		for _, svc := range foreign {
 			Expect(k8s.Create(ctx, svc)).To(Succeed())
