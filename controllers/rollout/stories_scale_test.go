@@ -144,8 +144,9 @@ var scalings = map[string]story{
 		},
 	},
 	"a service is scaled to zero and back during a preview": {
-		guards: "scaling to zero stops a rollout for no longer than it takes",
+		guards: "scaling to zero stops a rollout for no longer than it takes, and a service without pods has no preview with some",
 		tell: func(w *world) {
+			w.blueGreen().PreviewReplicas = new(int32(1))
 			w.blueGreen().AutoPromotionSeconds = new(int32(600))
 			served(w, "v1")
 			w.image("v2")
@@ -270,6 +271,26 @@ var faults = map[string]story{
 			w.wait(10 * time.Second)
 			w.image("v3")
 			w.wait(10 * time.Minute)
+		},
+	},
+	"what serves breaks while the other colour is warm, and a fix waits for its approval": {
+		guards: "a fix that takes the place of what is broken needs its approval, follows the number of pods meanwhile, and has its whole deadline after it",
+		gated:  true,
+		tell: func(w *world) {
+			manual(w)
+			autoscaled(w)
+			served(w, "v1")
+			w.image("v2")
+			w.approve("v2")
+			w.settle()
+			w.breakRevision("v2")
+			w.settle()
+			w.image("v3")
+			w.wait(time.Hour)
+			w.autoscaler(5)
+			w.settle()
+			w.approve("v3")
+			w.wait(time.Minute)
 		},
 	},
 	"what serves breaks while the other colour is warm, and nothing arrives": {

@@ -174,6 +174,7 @@ var promotions = map[string]story{
 			w.image("v2")
 			w.settle()
 			for range 3 {
+				w.elapse(time.Hour)
 				w.restartPods(v1alpha1.Green)
 				w.report(v1alpha1.Green)
 				w.pass()
@@ -232,6 +233,7 @@ var rollbacks = map[string]story{
 			w.image("v2")
 			w.approve("v2")
 			w.wait(10 * time.Second)
+			w.approve("")
 			w.image("v1")
 			w.wait(10 * time.Second)
 			w.image("v2")
@@ -257,6 +259,32 @@ var rollbacks = map[string]story{
 			w.wait(time.Minute)
 			w.image("v1")
 			w.wait(time.Minute)
+		},
+	},
+	"a revision that failed is taken back": {
+		guards: "what has failed is not told again when it is taken back, and its pods go when they would have gone",
+		tell: func(w *world) {
+			served(w, "v1")
+			w.breakRevision("v2")
+			w.image("v2")
+			w.wait(10*time.Minute + 20*time.Second)
+			w.image("v1")
+			w.wait(time.Minute)
+		},
+	},
+	"a preview that nobody approved is no rollback": {
+		guards: "a revision that was taken back and is wanted again needs its approval, though its pods still run and the status was lost",
+		gated:  true,
+		tell: func(w *world) {
+			manual(w)
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.image("v1")
+			w.loseStatus()
+			w.settle()
+			w.image("v2")
+			w.wait(time.Hour)
 		},
 	},
 	"a preview that never becomes ready is given up, and a fix replaces it": {
