@@ -178,7 +178,7 @@ func (b *bench) measureCreate(ctx context.Context) error {
 	if err := b.createNamespace(ctx, namespaceServices); err != nil {
 		return err
 	}
-	before, err := b.operator.usage()
+	before, err := b.operator.usage(ctx)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (b *bench) measureCreate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := b.operator.usage()
+	after, err := b.operator.usage(ctx)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (b *bench) measureCreate(ctx context.Context) error {
 	if r.Settle, err = b.settle(ctx, settledAfterCreation, start, ended); err != nil {
 		return err
 	}
-	r.cost = b.costOf(b.audit.count(until(start, ended)), after.cpuSeconds-before.cpuSeconds)
+	r.cost = b.costOf(b.audit.count(until(start, ended)), before, after)
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (b *bench) countChildren(ctx context.Context) (float64, error) {
 
 // measureUpgrade changes the image of all services at once.
 func (b *bench) measureUpgrade(ctx context.Context) error {
-	before, err := b.operator.usage()
+	before, err := b.operator.usage(ctx)
 	if err != nil {
 		return err
 	}
@@ -259,10 +259,6 @@ func (b *bench) measureUpgrade(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := b.operator.usage()
-	if err != nil {
-		return err
-	}
 	r := &b.result.Upgrade
 	r.Seconds, r.SwitchP50Seconds, r.SwitchP99Seconds = timingOf(start, began, ended).figures()
 	r.PerSecond, r.Ratio = ratio(float64(b.options.n), r.Seconds), ratio(r.Seconds, r.FloorSeconds)
@@ -271,39 +267,51 @@ func (b *bench) measureUpgrade(ctx context.Context) error {
 	_, r.EndpointsToSwitchP50Seconds, r.EndpointsToSwitchP99Seconds = timingOf(start, shown, ended).figures()
 	_, _, r.PreparedToSwitchP99Seconds = timingOf(start, latest(shown, prepared), ended).figures()
 	_, _, r.ConfirmP99Seconds = timingOf(start, ended, b.tracker.of(namespaceServices, confirmed)).figures()
-	if r.Settle, err = b.settle(ctx, settledAfter, start, done); err != nil {
+	if r.SettleSeconds, err = b.rest(ctx, settledAfter, last(done)); err != nil {
 		return err
 	}
-	r.cost = b.costOf(b.audit.count(until(start, done)), after.cpuSeconds-before.cpuSeconds)
+	after, err := b.operator.usage(ctx)
+	if err != nil {
+		return err
+	}
+	r.cost = b.costOf(b.audit.count(between(start, time.Now())), before, after)
 	return nil
 }
 
-// settle waits until the operator has written nothing for some time, and returns what it did since each service was done with the phase.
+// settle waits until the operator is at rest, and returns what it did since each service was done with the phase.
 func (b *bench) settle(ctx context.Context, quiet time.Duration, start time.Time, ends map[string]time.Time) (settle, error) {
-	before, err := b.operator.usage()
+	before, err := b.operator.usage(ctx)
 	if err != nil {
 		return settle{}, err
 	}
-	end := last(ends)
-	var since time.Time
-	err = poll(ctx, func() (bool, error) {
-		err := b.audit.read()
-		since = b.audit.quietSince(end)
-		return time.Since(since) > quiet+auditDelay, err
-	})
+	seconds, err := b.rest(ctx, quiet, last(ends))
 	if err != nil {
-		return settle{}, fmt.Errorf("waiting for the operator to come to rest: %w", err)
+		return settle{}, err
 	}
-	after, err := b.operator.usage()
+	after, err := b.operator.usage(ctx)
 	if err != nil {
 		return settle{}, err
 	}
 	during, phase := between(start, time.Now()), until(start, ends)
 	c := b.audit.count(func(r request) bool { return during(r) && !phase(r) })
-	return settle{Seconds: since.Sub(end).Seconds(), cost: b.costOf(c, after.cpuSeconds-before.cpuSeconds)}, nil
+	return settle{Seconds: seconds, cost: b.costOf(c, before, after)}, nil
 }
 
-func (b *bench) costOf(c counts, cpuSeconds float64) cost {
+// rest waits until the operator has written nothing for some time, and returns how many seconds after a phase its last write was.
+func (b *bench) rest(ctx context.Context, quiet time.Duration, phase time.Time) (float64, error) {
+	since := phase
+	err := poll(ctx, func() (bool, error) {
+		err := b.audit.read()
+		since = b.audit.quietSince(phase)
+		return time.Since(since) > quiet+auditDelay, err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("waiting for the operator to come to rest: %w", err)
+	}
+	return since.Sub(phase).Seconds(), nil
+}
+
+func (b *bench) costOf(c counts, before, after usage) cost {
 	n := float64(b.options.n)
 	requests := map[string]float64{}
 	for kind, number := range c.kinds {
@@ -311,13 +319,13 @@ func (b *bench) costOf(c counts, cpuSeconds float64) cost {
 	}
 	return cost{
 		WritesPerService: float64(c.writes) / n, EventsPerService: float64(c.events) / n, ReadsPerService: float64(c.reads) / n,
-		CPUMillisPerService: 1000 * cpuSeconds / n, Requests: requests,
+		CPUMillisPerService: 1000 * (after.cpuSeconds - before.cpuSeconds) / n, PassesPerService: (after.passes - before.passes) / n, Requests: requests,
 	}
 }
 
 // measureIdle looks on while nothing happens.
 func (b *bench) measureIdle(ctx context.Context) error {
-	before, err := b.operator.usage()
+	before, err := b.operator.usage(ctx)
 	if err != nil {
 		return err
 	}
@@ -326,7 +334,7 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		return err
 	}
 	end := time.Now()
-	after, err := b.operator.usage()
+	after, err := b.operator.usage(ctx)
 	if err != nil {
 		return err
 	}
@@ -367,7 +375,7 @@ func (b *bench) measureRestart(ctx context.Context) error {
 		return err
 	}
 	end := time.Now()
-	used, err := b.operator.usage()
+	used, err := b.operator.usage(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,12 @@ import (
 	"strings"
 )
 
+const (
+	metricPasses  = "controller_runtime_reconcile_total"
+	metricQueue   = "workqueue_depth"
+	metricWorking = "controller_runtime_active_workers"
+)
+
 // operator is the operator's process.
 type operator struct {
 	*process
@@ -49,19 +55,26 @@ func startOperator(ctx context.Context, p *plane, program, kubeconfig string, fa
 	return &operator{process: process, metrics: "http://" + address + "/metrics"}, nil
 }
 
-func (o *operator) usage() (usage, error) { return usageOf(o.cmd.Process.Pid) }
+func (o *operator) usage(ctx context.Context) (usage, error) {
+	used, err := usageOf(o.cmd.Process.Pid)
+	if err != nil {
+		return used, err
+	}
+	metrics, err := o.scrape(ctx, metricPasses)
+	used.passes = metrics[metricPasses]
+	return used, err
+}
 
 // waitIdle waits until the operator has looked at so many GinServices since it began, and has nothing left to do.
 func (o *operator) waitIdle(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it had %s", waitTimeout))
 	defer cancel()
 	err := poll(ctx, func() (bool, error) {
-		metrics, err := o.scrape(ctx, "controller_runtime_reconcile_total", "workqueue_depth", "controller_runtime_active_workers")
+		metrics, err := o.scrape(ctx, metricPasses, metricQueue, metricWorking)
 		if err != nil {
 			return false, nil //nolint:nilerr // it does not listen yet; its end would end ctx
 		}
-		return metrics["controller_runtime_reconcile_total"] >= float64(n) &&
-			metrics["workqueue_depth"]+metrics["controller_runtime_active_workers"] == 0, nil
+		return metrics[metricPasses] >= float64(n) && metrics[metricQueue]+metrics[metricWorking] == 0, nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the operator to have looked at %d GinServices: %w", n, err)

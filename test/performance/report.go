@@ -34,28 +34,27 @@ func printPhases(out io.Writer, r *result) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	defer table.Flush()
 	fmt.Fprintf(out, "\n%d GinServices; load average before the run %.2f\n\n", r.N, r.LoadAverage)
-	row(table, "", "all, s", "a second", "p50, s", "p99, s", "writes", "events", "reads", "CPU, ms")
+	row(table, "", "all, s", "a second", "p50, s", "p99, s", "writes", "events", "reads", "CPU, ms", "passes")
 	n, c, u := float64(r.N), &r.Create, &r.Upgrade
-	row(table, "floor, create", c.FloorSeconds, ratio(n, c.FloorSeconds), c.FloorReadyP50, c.FloorReadyP99, "", "", "", "")
+	row(table, "floor, create", c.FloorSeconds, ratio(n, c.FloorSeconds), c.FloorReadyP50, c.FloorReadyP99, "", "", "", "", "")
 	costRow(table, "create", c.Seconds, c.PerSecond, c.ReadyP50Seconds, c.ReadyP99Seconds, &c.cost)
 	costRow(table, "settle", c.Settle.Seconds, "", "", "", &c.Settle.cost)
-	row(table, "floor, upgrade", u.FloorSeconds, ratio(n, u.FloorSeconds), u.FloorSwitchP50, u.FloorSwitchP99, "", "", "", "")
+	row(table, "floor, upgrade", u.FloorSeconds, ratio(n, u.FloorSeconds), u.FloorSwitchP50, u.FloorSwitchP99, "", "", "", "", "")
 	costRow(table, "upgrade", u.Seconds, u.PerSecond, u.SwitchP50Seconds, u.SwitchP99Seconds, &u.cost)
-	costRow(table, "settle", u.Settle.Seconds, "", "", "", &u.Settle.cost)
-	row(table, "EndpointSlice ready to switch", "", "", u.EndpointsToSwitchP50Seconds, u.EndpointsToSwitchP99Seconds, "", "", "", "")
-	row(table, "all ready to switch", "", "", "", u.PreparedToSwitchP99Seconds, "", "", "", "")
-	row(table, "switch to confirmed", "", "", "", u.ConfirmP99Seconds, "", "", "", "")
+	row(table, "EndpointSlice ready to switch", "", "", u.EndpointsToSwitchP50Seconds, u.EndpointsToSwitchP99Seconds, "", "", "", "", "")
+	row(table, "all ready to switch", "", "", "", u.PreparedToSwitchP99Seconds, "", "", "", "", "")
+	row(table, "switch to confirmed", "", "", "", u.ConfirmP99Seconds, "", "", "", "", "")
 	p := &r.Paced
-	row(table, "paced floor, create", "", p.PerSecond, p.CreateFloorP50Seconds, "", "", "", "", "")
-	row(table, "paced create", "", p.PerSecond, p.CreateP50Seconds, p.CreateP99Seconds, "", "", "", "")
-	row(table, "paced floor, upgrade", "", p.PerSecond, p.UpgradeFloorP50Seconds, "", "", "", "", "")
-	row(table, "paced upgrade", "", p.PerSecond, p.UpgradeP50Seconds, p.UpgradeP99Seconds, "", "", "", "")
-	row(table, "idle, in all", r.Idle.Seconds, "", "", "", r.Idle.Writes, r.Idle.Events, r.Idle.Reads, 1000*r.Idle.CPUSeconds)
-	row(table, "restart, in all", r.Restart.Seconds, "", "", "", r.Restart.Writes, r.Restart.Events, r.Restart.Reads, 1000*r.Restart.CPUSeconds)
+	row(table, "paced floor, create", "", p.PerSecond, p.CreateFloorP50Seconds, "", "", "", "", "", "")
+	row(table, "paced create", "", p.PerSecond, p.CreateP50Seconds, p.CreateP99Seconds, "", "", "", "", "")
+	row(table, "paced floor, upgrade", "", p.PerSecond, p.UpgradeFloorP50Seconds, "", "", "", "", "", "")
+	row(table, "paced upgrade", "", p.PerSecond, p.UpgradeP50Seconds, p.UpgradeP99Seconds, "", "", "", "", "")
+	row(table, "idle, in all", r.Idle.Seconds, "", "", "", r.Idle.Writes, r.Idle.Events, r.Idle.Reads, 1000*r.Idle.CPUSeconds, "")
+	row(table, "restart, in all", r.Restart.Seconds, "", "", "", r.Restart.Writes, r.Restart.Events, r.Restart.Reads, 1000*r.Restart.CPUSeconds, "")
 }
 
 func costRow(table io.Writer, name string, all, rate, p50, p99 any, c *cost) {
-	row(table, name, all, rate, p50, p99, c.WritesPerService, c.EventsPerService, c.ReadsPerService, c.CPUMillisPerService)
+	row(table, name, all, rate, p50, p99, c.WritesPerService, c.EventsPerService, c.ReadsPerService, c.CPUMillisPerService, c.PassesPerService)
 }
 
 func row(table io.Writer, cells ...any) {

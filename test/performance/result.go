@@ -22,6 +22,8 @@ type cost struct {
 	EventsPerService    float64 `json:"eventsPerService"`
 	ReadsPerService     float64 `json:"readsPerService"`
 	CPUMillisPerService float64 `json:"cpuMillisPerService"`
+	// PassesPerService is how often the operator looked at a GinService.
+	PassesPerService float64 `json:"passesPerService"`
 	// Requests are those per GinService by verb and resource.
 	Requests map[string]float64 `json:"requests"`
 }
@@ -68,8 +70,9 @@ type upgrade struct {
 	PreparedToSwitchP99Seconds  float64 `json:"preparedToSwitchP99Seconds"`
 	// CompletedSeconds is until the old version of all of them is scaled to zero.
 	CompletedSeconds float64 `json:"completedSeconds"`
-	cost                     // until each is completed
-	Settle           settle  `json:"settle"`
+	// SettleSeconds is from then until the operator's last write.
+	SettleSeconds float64 `json:"settleSeconds"`
+	cost                  // until then
 }
 
 // idle is a time in which nothing changes.

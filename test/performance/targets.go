@@ -24,7 +24,7 @@ func targets(r *result) []target {
 	list := []target{
 		{what: "creation, times the floor", value: r.Create.Ratio, limit: 1.5, unmeasured: r.Create.FloorSeconds == 0},
 		{what: "writes a creation (children + 3)", value: r.Create.WritesPerService, limit: r.Create.ChildrenPerService + 3},
-		{what: "events a creation", value: r.Create.EventsPerService, limit: 3},
+		{what: "events a creation", value: r.Create.EventsPerService + r.Create.Settle.EventsPerService, limit: 3},
 		{what: "uncached reads a creation", value: r.Create.ReadsPerService, limit: 0},
 		{what: "CPU a creation, ms", value: r.Create.CPUMillisPerService, limit: 15},
 		{what: "EndpointSlice ready to switch, p99, s", value: r.Upgrade.EndpointsToSwitchP99Seconds, limit: 0.5},

@@ -58,6 +58,8 @@ type tracker struct {
 // watch returns a tracker of all namespaces, once its watches have begun.
 func watch(ctx context.Context, config *rest.Config, scheme *runtime.Scheme) (*tracker, error) {
 	t := &tracker{times: map[string]map[milestone]map[string]time.Time{}, listeners: map[string]func(milestone, string){}}
+	config = rest.CopyConfig(config)
+	config.DisableCompression = true // the API server has better things to do
 	objects, err := cache.New(config, cache.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)

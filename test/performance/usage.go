@@ -17,6 +17,8 @@ type usage struct {
 	peakMiB float64
 	// nowMiB is what it has now.
 	nowMiB float64
+	// passes is how often the operator looked at a GinService.
+	passes float64
 }
 
 func usageOf(pid int) (usage, error) {
