@@ -127,10 +127,8 @@ func (w *world) checkGate() {
 // allSeen reports whether all that is reported of pods is true, and no pods that serve are being replaced.
 func (w *world) allSeen() bool {
 	c := w.clone()
-	for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
-		if c.report(color) {
-			return false
-		}
+	if slices.ContainsFunc(colors, c.report) {
+		return false
 	}
 	serving := w.deployments[w.active.selects.Color]
 	rolling := serving != nil && slices.ContainsFunc(serving.pods, func(p *pod) bool { return p.revision != serving.want.Revision })
@@ -180,44 +178,59 @@ func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
 func (w *world) checkEnd() {
 	w.t.Helper()
 	w.checkWorld()
-	record, serving := w.status.rollout, w.deployments[w.active.selects.Color]
-	idle := w.deployments[w.active.selects.Color.Other()]
-	count := *w.spec.Replicas
+	serving, idle := w.deployments[w.active.selects.Color], w.deployments[w.active.selects.Color.Other()]
 	if serving == nil {
 		w.fail("the colour that serves has no Deployment in the end")
 	}
-	broken := w.count(serving, func(p *pod) bool { return p.ready }) == 0
-	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted
-	if atGate && record.Step == v1alpha1.StepDeploying && record.ReadyAt != nil && w.faulty[w.wanted] {
-		return // it was ready, and somebody has to decide about it: no deadline runs
-	}
-	switch record.Step {
-	case v1alpha1.StepWaitingForPromotion:
-		if !atGate {
-			w.fail("the rollout waits for an approval that it has")
-		}
+	record, count := w.status.rollout, *w.spec.Replicas
+	broken := count > 0 && w.count(serving, func(p *pod) bool { return p.ready }) == 0
+	warm := idle != nil && idle.want.Replicas > 0
+	if w.waitsForApproval() {
 		return
+	}
+	w.checkLastStep(serving.want.Revision, broken && warm)
+	if serving.want.Replicas != count && (record.HeldReplicas == nil || serving.want.Replicas != *record.HeldReplicas) {
+		w.fail("the colour that serves has %d pods in the end, and %d are wanted", serving.want.Replicas, count)
+	}
+	if warm && !broken {
+		w.fail("both colours have pods in the end")
+	}
+	if w.preview.selects != (rollout.Preview{Color: w.active.selects.Color, Revision: serving.want.Revision}) {
+		w.fail("the preview Service is left at %+v", w.preview.selects)
+	}
+}
+
+// waitsForApproval reports whether somebody has to decide before anything can go on. No deadline runs then, also for a preview that has
+// broken since it was ready.
+func (w *world) waitsForApproval() bool {
+	w.t.Helper()
+	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted
+	record := w.status.rollout
+	switch {
+	case record.Step != v1alpha1.StepWaitingForPromotion:
+		return atGate && record.Step == v1alpha1.StepDeploying && record.ReadyAt != nil && w.faulty[w.wanted]
+	case !atGate:
+		w.fail("the rollout waits for an approval that it has")
+	}
+	return true
+}
+
+// checkLastStep checks that a rollout has come to an end. Only where the other colour has the last healthy pods may it stay open.
+func (w *world) checkLastStep(serves string, lastHealthy bool) {
+	w.t.Helper()
+	switch record := w.status.rollout; record.Step {
 	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
-		if serving.want.Revision != w.wanted {
-			w.fail("the rollout is %s, but %s serves instead of %s", record.Step, serving.want.Revision, w.wanted)
+		if serves != w.wanted {
+			w.fail("the rollout is %s, but %s serves instead of %s", record.Step, serves, w.wanted)
 		}
 	case v1alpha1.StepFailed:
 		if record.Revision != w.wanted || !w.faulty[w.wanted] && !w.mayFail {
 			w.fail("the rollout failed for no reason")
 		}
 	default:
-		if !broken || idle == nil || idle.want.Replicas == 0 {
+		if !lastHealthy {
 			w.fail("the rollout never ends: it is %s", record.Step)
 		}
-	}
-	if serving.want.Replicas != count && (record.HeldReplicas == nil || serving.want.Replicas != *record.HeldReplicas) {
-		w.fail("the colour that serves has %d pods in the end, and %d are wanted", serving.want.Replicas, count)
-	}
-	if idle != nil && idle.want.Replicas > 0 && !(broken && count > 0) {
-		w.fail("both colours have pods in the end")
-	}
-	if w.preview.selects != (rollout.Preview{Color: w.active.selects.Color, Revision: serving.want.Revision}) {
-		w.fail("the preview Service is left at %+v", w.preview.selects)
 	}
 }
 

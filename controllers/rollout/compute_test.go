@@ -2,7 +2,6 @@ package rollout_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -84,7 +83,7 @@ func checkAnything(t *testing.T, choices func() chooser) {
 func TestNoObservationBreaksAnInvariant(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20_000) {
-		checkAnything(t, func() chooser { return &seeded{rand.New(rand.NewPCG(seed, 3)), 0} })
+		checkAnything(t, func() chooser { return &seeded{random(seed, 3), 0} })
 	}
 }
 

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -59,142 +60,157 @@ func decide(o rollout.Observed) decision {
 	return d
 }
 
+type decisionCase struct {
+	given func(o *rollout.Observed)
+	want  decision
+}
+
+const green, blue = v1alpha1.Green, v1alpha1.Blue
+
+var v1, v2, v3, none = rollout.Target{Revision: "v1", Replicas: 3}, rollout.Target{Revision: "v2", Replicas: 3},
+	rollout.Target{Revision: "v3", Replicas: 3}, rollout.Target{Revision: "v1"}
+
+// afterSwitch are decisions about the end of a rollout.
+var afterSwitch = map[string]decisionCase{
+	"the EndpointSlices show the new colour alone: the delay begins": {
+		given: func(*rollout.Observed) {},
+		want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: 30 * time.Second},
+	},
+	"some of the EndpointSlices still show the old colour: the delay doesn't begin": {
+		given: func(o *rollout.Observed) { o.ActiveEndpoints[blue] = 1 },
+		want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
+	},
+	"the EndpointSlices show fewer pods than are available: the delay doesn't begin": {
+		given: func(o *rollout.Observed) { o.ActiveEndpoints[green] = 2 },
+		want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
+	},
+	"the pod that answers is one of the version that is being replaced: nothing is promoted yet": {
+		given: func(o *rollout.Observed) {
+			o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 2, Available: 1, Settled: true}
+			o.ActiveEndpoints[green] = 1
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 9 * time.Minute},
+	},
+	"the numbers are those of an older template: nothing is promoted yet": {
+		given: func(o *rollout.Observed) {
+			o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Available: 3}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
+	},
+	"the delay has passed, but traffic still goes to the old colour: it keeps its pods": {
+		given: func(o *rollout.Observed) {
+			o.Rollout.Step, o.Rollout.SwitchedAt, o.ActiveEndpoints[blue] = v1alpha1.StepDraining, ago(time.Minute), 1
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining},
+	},
+	"the delay has passed, but the active Service is missing: the old colour keeps its pods": {
+		given: func(o *rollout.Observed) {
+			o.Rollout.Step, o.Rollout.SwitchedAt, o.Selected, o.ActiveEndpoints = v1alpha1.StepDraining, ago(time.Minute), "", nil
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining},
+	},
+	"the delay has passed to the second: the old colour lets go of its pods": {
+		given: func(o *rollout.Observed) {
+			o.Rollout.Step, o.Rollout.SwitchedAt = v1alpha1.StepDraining, ago(30*time.Second)
+		},
+		want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted},
+	},
+}
+
+// badTiming are decisions about what comes in between.
+var badTiming = map[string]decisionCase{
+	"a rollback in the middle of the switch is one to a warm colour": {
+		given: func(o *rollout.Observed) { o.Wanted = "v1" },
+		want: decision{
+			Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepScalingUp, Rollback: true,
+			LookAgain: 10 * time.Minute,
+		},
+	},
+	"a colour whose pods are going away is not warm": {
+		given: func(o *rollout.Observed) {
+			o.Wanted = "v1"
+			o.Colors[blue] = rollout.Color{Revision: "v1", Current: 3, Updated: 3, Available: 3}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"a preview that stands beside a record of somebody else's promotion is not warm": {
+		given: func(o *rollout.Observed) { o.Wanted, o.Rollout.ReadyAt = "v1", nil },
+		want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the record is of another revision than the one that serves: nothing is known to be warm": {
+		given: func(o *rollout.Observed) { o.Wanted, o.Rollout.Revision = "v1", "v9" },
+		want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"nothing that serves is healthy: a fix takes its place without the delay of a preview": {
+		given: func(o *rollout.Observed) {
+			o.Wanted, o.ActiveEndpoints = "v3", nil
+			o.Spec.Strategy.BlueGreen = v1alpha1.BlueGreen{AutoPromotionSeconds: new(int32(3600))}
+			o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
+			o.Rollout = &v1alpha1.RolloutStatus{
+				Revision: "v3", Step: v1alpha1.StepWaitingForPromotion, Message: "ready", StartedAt: ago(time.Minute), ReadyAt: ago(time.Second),
+			}
+		},
+		want: decision{Active: green, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the old colour has the last healthy pods, whatever the EndpointSlices say: a fix doesn't take them": {
+		given: func(o *rollout.Observed) {
+			o.Wanted = "v3"
+			o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying},
+	},
+	"the Deployment that serves is lost long after its promotion: it has its whole deadline": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Rollout.ApprovedAt = ago(time.Hour)
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the Deployment that serves is lost, and the status tells of the other colour: what is wanted takes its place": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Wanted, o.LastActive, o.LastRevision = "v3", blue, "v1"
+		},
+		want: decision{Active: green, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the Deployment that serves and the Service are lost: what served comes back, and the preview doesn't serve": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Colors[blue] = full("v3", 3)
+			o.Wanted, o.Selected, o.Rollout.Revision, o.Rollout.ApprovedAt = "v3", "", "v3", nil
+			o.Rollout.Step = v1alpha1.StepWaitingForPromotion
+		},
+		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepDeploying},
+	},
+	"a Deployment can't be created for longer than the deadline: no timer is due": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Rollout.Step, o.Rollout.ApprovedAt = v1alpha1.StepDeploying, ago(time.Hour)
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying},
+	},
+	"spec.replicas vanishes: what runs is kept": {
+		given: func(o *rollout.Observed) {
+			o.Spec.Replicas, o.Spec.Autoscaling = nil, &v1alpha1.Autoscaling{MinReplicas: new(int32(1))}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: 30 * time.Second},
+	},
+	"a first rollout that was late is told once, and nothing looks again": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, blue)
+			o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
+			o.ActiveEndpoints, o.Rollout.Step, o.Rollout.ApprovedAt = nil, v1alpha1.StepDeploying, ago(10*time.Minute)
+		},
+		want: decision{Active: green, Green: v2, Step: v1alpha1.StepFailed, ToldOfFailure: true},
+	},
+}
+
 // TestDecisions compares single decisions that no story comes by, because they need bad timing.
 func TestDecisions(t *testing.T) {
 	t.Parallel()
-	v1, v2, v3, none := rollout.Target{Revision: "v1", Replicas: 3}, rollout.Target{Revision: "v2", Replicas: 3},
-		rollout.Target{Revision: "v3", Replicas: 3}, rollout.Target{Revision: "v1"}
-	green, blue := v1alpha1.Green, v1alpha1.Blue
-	for name, tc := range map[string]struct {
-		given func(o *rollout.Observed)
-		want  decision
-	}{
-		"the EndpointSlices show the new colour alone: the delay begins": {
-			given: func(*rollout.Observed) {},
-			want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: 30 * time.Second},
-		},
-		"some of the EndpointSlices still show the old colour: the delay doesn't begin": {
-			given: func(o *rollout.Observed) { o.ActiveEndpoints[blue] = 1 },
-			want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
-		},
-		"the EndpointSlices show fewer pods than are available: the delay doesn't begin": {
-			given: func(o *rollout.Observed) { o.ActiveEndpoints[green] = 2 },
-			want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
-		},
-		"the pod that answers is one of the version that is being replaced: nothing is promoted yet": {
-			given: func(o *rollout.Observed) {
-				o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 2, Available: 1, Settled: true}
-				o.ActiveEndpoints[green] = 1
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 9 * time.Minute},
-		},
-		"the numbers are those of an older template: nothing is promoted yet": {
-			given: func(o *rollout.Observed) {
-				o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Available: 3}
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
-		},
-		"the delay has passed, but traffic still goes to the old colour: it keeps its pods": {
-			given: func(o *rollout.Observed) {
-				o.Rollout.Step, o.Rollout.SwitchedAt, o.ActiveEndpoints[blue] = v1alpha1.StepDraining, ago(time.Minute), 1
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining},
-		},
-		"the delay has passed, but the active Service is missing: the old colour keeps its pods": {
-			given: func(o *rollout.Observed) {
-				o.Rollout.Step, o.Rollout.SwitchedAt, o.Selected, o.ActiveEndpoints = v1alpha1.StepDraining, ago(time.Minute), "", nil
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining},
-		},
-		"the delay has passed to the second: the old colour lets go of its pods": {
-			given: func(o *rollout.Observed) {
-				o.Rollout.Step, o.Rollout.SwitchedAt = v1alpha1.StepDraining, ago(30*time.Second)
-			},
-			want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted},
-		},
-		"a rollback in the middle of the switch is one to a warm colour": {
-			given: func(o *rollout.Observed) { o.Wanted = "v1" },
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepScalingUp, Rollback: true,
-				LookAgain: 10 * time.Minute},
-		},
-		"a colour whose pods are going away is not warm": {
-			given: func(o *rollout.Observed) {
-				o.Wanted = "v1"
-				o.Colors[blue] = rollout.Color{Revision: "v1", Current: 3, Updated: 3, Available: 3}
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
-		},
-		"a preview that stands beside a record of somebody else's promotion is not warm": {
-			given: func(o *rollout.Observed) { o.Wanted, o.Rollout.ReadyAt = "v1", nil },
-			want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
-		},
-		"the record is of another revision than the one that serves: nothing is known to be warm": {
-			given: func(o *rollout.Observed) { o.Wanted, o.Rollout.Revision = "v1", "v9" },
-			want:  decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
-		},
-		"nothing that serves is healthy: a fix takes its place without the delay of a preview": {
-			given: func(o *rollout.Observed) {
-				o.Wanted, o.ActiveEndpoints = "v3", nil
-				o.Spec.Strategy.BlueGreen = v1alpha1.BlueGreen{AutoPromotionSeconds: new(int32(3600))}
-				o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
-				o.Rollout = &v1alpha1.RolloutStatus{
-					Revision: "v3", Step: v1alpha1.StepWaitingForPromotion, Message: "ready", StartedAt: ago(time.Minute), ReadyAt: ago(time.Second),
-				}
-			},
-			want: decision{Active: green, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
-		},
-		"the old colour has the last healthy pods, whatever the EndpointSlices say: a fix doesn't take them": {
-			given: func(o *rollout.Observed) {
-				o.Wanted = "v3"
-				o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying},
-		},
-		"the Deployment that serves is lost long after its promotion: it has its whole deadline": {
-			given: func(o *rollout.Observed) {
-				delete(o.Colors, green)
-				o.Rollout.ApprovedAt = ago(time.Hour)
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
-		},
-		"the Deployment that serves is lost, and the status tells of the other colour: what is wanted takes its place": {
-			given: func(o *rollout.Observed) {
-				delete(o.Colors, green)
-				o.Wanted, o.LastActive, o.LastRevision = "v3", blue, "v1"
-			},
-			want: decision{Active: green, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
-		},
-		"the Deployment that serves and the Service are lost: what served comes back, and the preview doesn't serve": {
-			given: func(o *rollout.Observed) {
-				delete(o.Colors, green)
-				o.Colors[blue] = full("v3", 3)
-				o.Wanted, o.Selected, o.Rollout.Revision, o.Rollout.ApprovedAt = "v3", "", "v3", nil
-				o.Rollout.Step = v1alpha1.StepWaitingForPromotion
-			},
-			want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepDeploying},
-		},
-		"a Deployment can't be created for longer than the deadline: no timer is due": {
-			given: func(o *rollout.Observed) {
-				delete(o.Colors, green)
-				o.Rollout.Step, o.Rollout.ApprovedAt = v1alpha1.StepDeploying, ago(time.Hour)
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying},
-		},
-		"spec.replicas vanishes: what runs is kept": {
-			given: func(o *rollout.Observed) {
-				o.Spec.Replicas, o.Spec.Autoscaling = nil, &v1alpha1.Autoscaling{MinReplicas: new(int32(1))}
-			},
-			want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: 30 * time.Second},
-		},
-		"a first rollout that was late is told once, and nothing looks again": {
-			given: func(o *rollout.Observed) {
-				delete(o.Colors, blue)
-				o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
-				o.ActiveEndpoints, o.Rollout.Step, o.Rollout.ApprovedAt = nil, v1alpha1.StepDeploying, ago(10*time.Minute)
-			},
-			want: decision{Active: green, Green: v2, Step: v1alpha1.StepFailed, ToldOfFailure: true},
-		},
-	} {
+	all := maps.Clone(afterSwitch)
+	maps.Copy(all, badTiming)
+	for name, tc := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := moment()

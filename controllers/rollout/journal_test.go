@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -64,6 +65,7 @@ func (w *world) pass() rollout.Plan {
 	for _, tr := range plan.Transitions {
 		w.log("", "tells %s: %s", tr.Reason, tr.Message)
 	}
+	w.forgetApprovals()
 	w.checkIdempotence(o, plan)
 	w.quiet = len(writes) == 0 || len(writes) == 1 && strings.HasPrefix(writes[0].what, "status")
 	return plan
@@ -99,14 +101,14 @@ func (w *world) do(first bool, next write) {
 }
 
 func (w *world) noteApproval(o rollout.Observed) {
-	for revision := range w.approvals {
-		if revision != o.Wanted {
-			delete(w.approvals, revision)
-		}
-	}
 	if o.Approved == o.Wanted {
 		w.approvals[o.Wanted] = true
 	}
+}
+
+// forgetApprovals ends those of revisions that are wanted no longer, as soon as the operator has written that down.
+func (w *world) forgetApprovals() {
+	maps.DeleteFunc(w.approvals, func(revision string, _ bool) bool { return revision != w.wanted })
 }
 
 // hear checks that whatever a user should hear of is told once, and that nothing is told that didn't happen.

@@ -381,7 +381,7 @@ func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) stri
 	}
 }
 
-func (p *planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {
+func (*planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {
 	record.Step, record.Message = step, fmt.Sprintf(format, args...)
 }
 
