@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -71,9 +70,9 @@ var _ = Describe("Each example", func() {
 	It("is taken by the API server as it stands", func(ctx context.Context) {
 		tried := map[string]int{}
 		for _, b := range examples() {
-			for _, document := range bytes.Split([]byte(b.text), []byte("\n---\n")) {
+			for document := range strings.SplitSeq(b.text, "\n---\n") {
 				object := &unstructured.Unstructured{}
-				Expect(yaml.UnmarshalStrict(document, &object.Object)).To(Succeed(), "%s", b)
+				Expect(yaml.UnmarshalStrict([]byte(document), &object.Object)).To(Succeed(), "%s", b)
 				if object.GetKind() != "GinService" {
 					continue
 				}

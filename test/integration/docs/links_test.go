@@ -26,7 +26,7 @@ var (
 func prose(content string) string {
 	var kept []string
 	fenced := false
-	for _, line := range strings.Split(content, "\n") {
+	for line := range strings.SplitSeq(content, "\n") {
 		if strings.HasPrefix(strings.TrimSpace(line), "```") {
 			fenced = !fenced
 			continue
