@@ -12,6 +12,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -91,15 +92,17 @@ func (r *Reconciler) readHistory(ctx context.Context, gs *v1alpha1.GinService) (
 
 // observeState puts what was read into the planner's terms.
 func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
-	gs := o.gs
+	gs, now := o.gs, r.Clock.Now()
+	r.pace.begin(now)
 	o.state = rollout.Observed{
-		Now:        r.Clock.Now(),
-		Spec:       &gs.Spec,
-		Wanted:     o.wanted.Name,
-		Approved:   gs.Annotations[v1alpha1.AnnotationPromote],
-		Rollout:    gs.Status.Rollout,
-		LastActive: gs.Status.ActiveColor,
-		Colors:     map[v1alpha1.Color]rollout.Color{},
+		Now:          now,
+		Spec:         &gs.Spec,
+		Wanted:       o.wanted.Name,
+		Approved:     gs.Annotations[v1alpha1.AnnotationPromote],
+		Rollout:      gs.Status.Rollout,
+		LastActive:   gs.Status.ActiveColor,
+		LastRevision: gs.Status.ActiveRevision,
+		Colors:       map[v1alpha1.Color]rollout.Color{},
 	}
 	for color, deployment := range o.deployments {
 		if metav1.IsControlledBy(deployment, gs) {
@@ -116,10 +119,14 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 		}
 	}
 	var err error
-	if o.state.ActiveEndpoints, err = r.readyEndpoints(ctx, gs, names.ActiveService(gs.Name)); err != nil {
+	if o.state.ActiveEndpoints, err = r.readyEndpoints(ctx, gs, names.ActiveService(gs.Name), nil); err != nil {
 		return err
 	}
-	if o.state.PreviewEndpoints, err = r.readyEndpoints(ctx, gs, names.PreviewService(gs.Name)); err != nil {
+	// What was there for an earlier preview says nothing about this one.
+	current := labels.SelectorFromSet(labels.Set{
+		v1alpha1.LabelColor: string(o.state.Previewed.Color), v1alpha1.LabelRevision: o.state.Previewed.Revision,
+	})
+	if o.state.PreviewEndpoints, err = r.readyEndpoints(ctx, gs, names.PreviewService(gs.Name), current); err != nil {
 		return err
 	}
 	o.checkSpec()
@@ -167,12 +174,15 @@ func replicasOf(deployment *appsv1.Deployment) int32 {
 	return *deployment.Spec.Replicas
 }
 
-// readyEndpoints counts the ready endpoints of a Service by colour. An EndpointSlice names the pods, and a pod's name begins with that
-// of its Deployment.
-func (r *Reconciler) readyEndpoints(ctx context.Context, gs *v1alpha1.GinService, service string) (map[v1alpha1.Color]int32, error) {
+// readyEndpoints counts the ready endpoints of a Service by colour, in the EndpointSlices that match. An EndpointSlice names the pods, and
+// a pod's name begins with that of its Deployment.
+func (r *Reconciler) readyEndpoints(ctx context.Context, gs *v1alpha1.GinService, service string, match labels.Selector) (map[v1alpha1.Color]int32, error) {
 	var slices discoveryv1.EndpointSliceList
-	err := r.Client.List(ctx, &slices, client.InNamespace(gs.Namespace), client.MatchingFields{indexService: service},
-		client.UnsafeDisableDeepCopy)
+	options := []client.ListOption{client.InNamespace(gs.Namespace), client.MatchingFields{indexService: service}, client.UnsafeDisableDeepCopy}
+	if match != nil {
+		options = append(options, client.MatchingLabelsSelector{Selector: match})
+	}
+	err := r.Client.List(ctx, &slices, options...)
 	if err != nil {
 		return nil, fmt.Errorf("listing EndpointSlices of Service %s: %w", service, err)
 	}

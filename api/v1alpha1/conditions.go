@@ -48,8 +48,6 @@ const (
 	ReasonConfigTooLarge = "ConfigTooLarge"
 	// ReasonRejected says that the API server refuses a child that the spec asks for.
 	ReasonRejected = "Rejected"
-	// ReasonReconcileError says that the last pass ended in an error and is tried again.
-	ReasonReconcileError = "ReconcileError"
 	// ReasonPodsNotStarting says that pods of the wanted revision can't start; the message says why.
 	ReasonPodsNotStarting = "PodsNotStarting"
 	// ReasonAutoscalingUnknown says that the HorizontalPodAutoscaler has not reported yet.

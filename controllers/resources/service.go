@@ -34,11 +34,13 @@ func ActiveService(gs *v1alpha1.GinService, color v1alpha1.Color) *corev1ac.Serv
 }
 
 // PreviewService is the Service of exactly one revision in color: pods of an earlier revision that the colour is still replacing
-// are not behind it. It never leaves the cluster, whatever the type of the active one.
+// are not behind it. It says in its labels too what it selects: Kubernetes copies them to the EndpointSlices that it makes for it, which
+// can so be told from those of an earlier selector. It never leaves the cluster, whatever the type of the active one.
 func PreviewService(gs *v1alpha1.GinService, color v1alpha1.Color, revision string) *corev1ac.ServiceApplyConfiguration {
 	selector := SelectorLabels(gs, color)
 	selector[v1alpha1.LabelRevision] = revision
-	service := baseService(gs, names.PreviewService(gs.Name), v1alpha1.RolePreview)
+	service := baseService(gs, names.PreviewService(gs.Name), v1alpha1.RolePreview).
+		WithLabels(map[string]string{v1alpha1.LabelColor: string(color), v1alpha1.LabelRevision: revision})
 	service.Spec.WithType(corev1.ServiceTypeClusterIP).WithSelector(selector)
 	return service
 }
