@@ -37,7 +37,7 @@ var _ = Describe("an installation", func() {
 			Expect(err).NotTo(HaveOccurred())
 			operator = ""
 		})
-		Expect(namesOf(ctx, "clusterroles,clusterrolebindings")).NotTo(ContainElement(ContainSubstring("gin")))
+		Expect(tracesOfOperator(ctx)).NotTo(ContainElement(HavePrefix("clusterrole")))
 
 		stranger := hello(other)
 		Expect(cluster.Client.Create(ctx, stranger)).To(Succeed())

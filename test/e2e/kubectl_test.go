@@ -30,7 +30,7 @@ var _ = Describe("kubectl", func() {
 			return gs.Generation
 		}
 		manifest := fmt.Sprintf(`{apiVersion: apps.gin-operator.dev/v1alpha1, kind: GinService, metadata: {name: hello},
-spec: {image: "%s", config: {A: "1"}, resources: {requests: {cpu: 20m, memory: 16Mi}}}}`, testbed.SampleImage("v1"))
+spec: {image: "%s", config: {A: "1"}, resources: {requests: {cpu: 100m, memory: 16Mi}}}}`, testbed.SampleImage("v1"))
 		apply := func(arguments ...string) {
 			GinkgoHelper()
 			Expect(cluster.Apply(ctx, manifest, append(arguments, "-n", namespace)...)).To(Succeed())

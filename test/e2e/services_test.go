@@ -27,7 +27,7 @@ func isNoMatch(err error) bool { return apimeta.IsNoMatchError(err) }
 func hello(namespace string, change ...func(*v1alpha1.GinServiceSpec)) *v1alpha1.GinService {
 	gs := &v1alpha1.GinService{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hello"}}
 	gs.Spec.Image = cluster.Rewrite(testbed.SampleImage("v1"))
-	gs.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("16Mi")}
+	gs.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("16Mi")}
 	for _, c := range change {
 		c(&gs.Spec)
 	}
@@ -167,11 +167,13 @@ func occurrences(events []corev1.Event) int {
 func load(ctx context.Context, gs *v1alpha1.GinService, rate float64, paths ...string) *testbed.Load {
 	GinkgoHelper()
 	const longest = 10 * time.Minute
+	// The question is whether a request is lost. A machine that has no time for its pods may answer late.
+	const patience = 20 * time.Second
 	if len(paths) == 0 {
 		paths = []string{"/", "/api/v1/ping", "/api/v1/load/sleep?ms=20"}
 	}
 	options := testbed.LoadOptions{
-		Namespace: gs.Namespace, Name: "load", Rate: rate, FreshFraction: 0.34, Connections: 64,
+		Namespace: gs.Namespace, Name: "load", Rate: rate, FreshFraction: 0.34, Connections: 64, Timeout: patience,
 		Duration: longest, MaxRequests: int(rate * longest.Seconds()),
 	}
 	for _, path := range paths {

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/testbed"
@@ -31,6 +32,7 @@ var (
 
 func TestE2E(t *testing.T) {
 	RegisterFailHandler(Fail)
+	log.SetLogger(GinkgoLogr)
 	// A machine that is busy with something else is slow, not wrong.
 	SetDefaultEventuallyTimeout(2 * time.Minute)
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
@@ -72,9 +74,9 @@ var _ = AfterEach(func(ctx SpecContext) {
 		return
 	}
 	By("looking for anything that the operator was not allowed to do")
-	log, err := cluster.Kubectl(ctx, "logs", "-n", operator, "deployment/"+testbed.OperatorName, "--since-time="+began.UTC().Format(time.RFC3339))
+	logs, err := cluster.Kubectl(ctx, "logs", "-n", operator, "deployment/"+testbed.OperatorName, "--since-time="+began.UTC().Format(time.RFC3339))
 	Expect(err).NotTo(HaveOccurred())
-	Expect(log).NotTo(ContainSubstring("forbidden: User"))
+	Expect(logs).NotTo(ContainSubstring("forbidden: User"))
 })
 
 // ensureInstalled installs the operator for the whole cluster, unless it is.

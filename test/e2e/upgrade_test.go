@@ -29,11 +29,12 @@ var _ = Describe("an upgrade", func() {
 			_, before := seen.since(0)
 			change(ctx, gs, toVersion([]string{"v2", "v1"}[i%2]), configured("PROMOTION", strconv.Itoa(i)))
 			expectTakenOver(seen.awaitAlone(ctx, before, next), next, pods)
-			By("waiting until the pods that served before have drained and ended")
+			// The pods that served before drain while the next promotion is under way.
 			awaitStep(ctx, gs, v1alpha1.StepCompleted)
-			Eventually(podsOf).WithArguments(ctx, gs, next.Other()).WithContext(ctx).Should(BeEmpty())
 			revisions[gs.Status.ActiveRevision] = true
 		}
+		By("waiting until all pods that served before have ended")
+		Eventually(podsOf).WithArguments(ctx, gs, gs.Status.ActiveColor.Other()).WithContext(ctx).Should(BeEmpty())
 		result := expectNoneFailed(ctx, traffic)
 		Expect(result.AchievedRate).To(BeNumerically(">=", 0.9*rate), "the load generator did not keep up")
 		Expect(result.Revisions).To(HaveLen(promotions + 1))

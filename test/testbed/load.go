@@ -32,6 +32,8 @@ type LoadOptions struct {
 	// FreshFraction is the share of requests, 0 to 1, with a connection of their own; the others share Connections, default 16.
 	FreshFraction float64
 	Connections   int
+	// Timeout is how long an answer may take. Default: 5 s.
+	Timeout time.Duration
 	// Duration and MaxRequests bound the load, and both have to be set.
 	Duration    time.Duration
 	MaxRequests int
@@ -164,6 +166,9 @@ func loadJob(o LoadOptions, image string) *batchv1.Job {
 	arguments := []string{
 		"-rate", fmt.Sprint(o.Rate), "-duration", o.Duration.String(), "-max-requests", strconv.Itoa(o.MaxRequests),
 		"-fresh-fraction", fmt.Sprint(o.FreshFraction), "-interval", "0", "-listen", fmt.Sprintf(":%d", loadPort),
+	}
+	if o.Timeout > 0 {
+		arguments = append(arguments, "-timeout", o.Timeout.String())
 	}
 	if o.Connections > 0 {
 		arguments = append(arguments, "-connections", strconv.Itoa(o.Connections))
