@@ -103,7 +103,8 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
-	config.QPS = -1 // the API server's own priority and fairness decides
+	config.QPS = -1                  // the API server's own priority and fairness decides
+	config.DisableCompression = true // of watches, event by event, which costs both sides more than it saves a network next door
 	config.UserAgent = "gin-operator/" + buildVersion()
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
