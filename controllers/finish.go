@@ -23,6 +23,9 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if apierrors.IsConflict(failure) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
+	if apierrors.HasStatusCause(failure, corev1.NamespaceTerminatingCause) {
+		return ctrl.Result{}, nil // the GinService goes too, and there is nobody to tell
+	}
 	trouble := problemOf(failure)
 	if failure != nil && trouble == nil {
 		return ctrl.Result{}, failure

@@ -23,6 +23,7 @@ const (
 type pace struct {
 	mutex    sync.Mutex
 	services map[types.NamespacedName]*times
+	began    time.Time
 }
 
 type times struct{ status, asked, switching, warned time.Time }
@@ -41,6 +42,15 @@ func (p *pace) forget(key types.NamespacedName) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	delete(p.services, key)
+}
+
+// begin tells of a pass, of which the first one counts.
+func (p *pace) begin(now time.Time) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.began.IsZero() {
+		p.began = now
+	}
 }
 
 // statusIn returns how long to wait before a change of numbers alone is written to status: 0 is now.
@@ -91,12 +101,13 @@ func (p *pace) confirmed(key types.NamespacedName) (time.Time, bool) {
 	return since, !since.IsZero()
 }
 
-// firstWarning reports whether the trouble that began at a time is warned of for the first time, and takes it that it is now.
+// firstWarning reports whether the trouble that began at a time is warned of for the first time, and takes it that it is now. What was due
+// before the first pass of this process was warned of by its predecessor.
 func (p *pace) firstWarning(key types.NamespacedName, began time.Time) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	t := p.of(key)
-	if t.warned.Equal(began) {
+	if t.warned.Equal(began) || began.Add(metricPatience).Before(p.began) {
 		return false
 	}
 	t.warned = began
