@@ -54,7 +54,7 @@ func apply[T intent[T], L interface {
 }](ctx context.Context, r *Reconciler, gs *v1alpha1.GinService, wanted T, live L, guarded guard) error {
 	var absent L
 	kind, name := fmt.Sprintf("%T", absent)[len("*v1."):], *wanted.GetName()
-	fields, hash, err := fieldsOf(wanted)
+	hash, err := hashOf(wanted)
 	if err != nil {
 		return fmt.Errorf("reading the intent for %s %s: %w", kind, name, err)
 	}
@@ -65,7 +65,7 @@ func apply[T intent[T], L interface {
 	case !metav1.IsControlledBy(live, gs):
 		return &nameTakenError{kind: kind, name: name}
 	default:
-		same, err := holds(live, fields, hash)
+		same, err := r.holds(gs, kind, live, wanted, hash)
 		if err != nil {
 			return fmt.Errorf("comparing %s %s: %w", kind, name, err)
 		}
@@ -138,16 +138,12 @@ func newObject[L client.Object]() client.Object {
 	return object
 }
 
-// fieldsOf returns the fields of an intent, and their hash.
-func fieldsOf(wanted any) (map[string]any, string, error) {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
+// hashOf returns the hash of an intent.
+func hashOf(wanted any) (string, error) {
+	text, err := json.Marshal(wanted) // fields in the order of their type, and maps sorted
 	if err != nil {
-		return nil, "", err
-	}
-	text, err := json.Marshal(fields) // sorts the keys
-	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	sum := sha256.Sum256(text)
-	return fields, hex.EncodeToString(sum[:8]), nil
+	return hex.EncodeToString(sum[:8]), nil
 }

@@ -1,21 +1,65 @@
 package controllers
 
 import (
+	"sync"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
+
+// held remembers which versions of children were compared with what is wanted and found to be it: most passes find most children as the
+// pass before left them. It is a memory only of this process.
+type held struct {
+	mutex    sync.Mutex
+	services map[types.NamespacedName]map[string]string // of kind and name, the resourceVersion
+}
+
+func (h *held) knows(service types.NamespacedName, child, version string) bool {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	return version != "" && h.services[service][child] == version
+}
+
+func (h *held) remember(service types.NamespacedName, child, version string) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if h.services == nil {
+		h.services = map[types.NamespacedName]map[string]string{}
+	}
+	if h.services[service] == nil {
+		h.services[service] = map[string]string{}
+	}
+	h.services[service][child] = version
+}
+
+func (h *held) forget(service types.NamespacedName) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	delete(h.services, service)
+}
 
 // holds reports whether a live object is what an intent wants: the same intent was applied to it last, and every field of it still has
 // the value that it was given. Fields that the intent does not speak of may be anything.
-func holds(live client.Object, fields map[string]any, hash string) (bool, error) {
+func (r *Reconciler) holds(gs *v1alpha1.GinService, kind string, live client.Object, wanted any, hash string) (bool, error) {
 	if live.GetAnnotations()[annotationIntent] != hash {
 		return false, nil
 	}
 	if config, ok := live.(*corev1.ConfigMap); ok {
 		// Its data are not in the cache, and can't have changed as long as it is immutable, which it can't cease to be.
 		return config.Immutable != nil && *config.Immutable, nil
+	}
+	service, child := client.ObjectKeyFromObject(gs), kind+" "+live.GetName()
+	if r.held.knows(service, child, live.GetResourceVersion()) {
+		return true, nil
+	}
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
+	if err != nil {
+		return false, err
 	}
 	actual, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 	if err != nil {
@@ -30,6 +74,7 @@ func holds(live client.Object, fields map[string]any, hash string) (bool, error)
 			}
 		}
 	}
+	r.held.remember(service, child, live.GetResourceVersion())
 	return true, nil
 }
 

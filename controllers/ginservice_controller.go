@@ -29,6 +29,7 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 
 	pace pace
+	held held
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -39,6 +40,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, gs); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.pace.forget(req.NamespacedName)
+			r.held.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("reading GinService: %w", err)
