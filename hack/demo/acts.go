@@ -10,8 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/testbed"
@@ -69,13 +69,12 @@ func (d *demo) prepare(ctx context.Context) error {
 func (d *demo) clear(ctx context.Context) error {
 	var before corev1.Namespace
 	err := d.cluster.Client.Get(ctx, types.NamespacedName{Name: namespace}, &before)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("looking for what an earlier demo left: %w", err)
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil
-	}
-	if before.Labels[namespaceLabel] != "true" {
+	case err != nil:
+		return fmt.Errorf("looking for what an earlier demo left: %w", err)
+	case before.Labels[namespaceLabel] != "true":
 		return fmt.Errorf("the cluster has a namespace %s that is not the demo's: delete it if you don't need it", namespace)
 	}
 	d.show.line("cluster", "removing what the last demo left")

@@ -33,7 +33,7 @@ var _ = Describe("figures", Label("figures"), func() {
 		slices.Sort(took)
 		p50, p99 := quantile(took, 0.5), quantile(took, 0.99)
 		// Standard output, for it is a result to be read and not the trace of a failure.
-		fmt.Printf("\ne2e: switch p50 %.3f s p99 %.3f s over %d promotions\n", p50.Seconds(), p99.Seconds(), promotions) //nolint:forbidigo // see above
+		fmt.Printf("\ne2e: switch p50 %.3f s p99 %.3f s over %d promotions\n", p50.Seconds(), p99.Seconds(), promotions)
 		Expect(p99).To(BeNumerically("<=", time.Second))
 	}, SpecTimeout(10*time.Minute))
 })

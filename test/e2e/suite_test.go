@@ -41,8 +41,8 @@ func TestE2E(t *testing.T) {
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	seed := uint64(GinkgoRandomSeed()) //nolint:gosec // a seed has no sign
-	chance = rand.New(rand.NewPCG(seed, seed))
+	seed := uint64(GinkgoRandomSeed())
+	chance = rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // to be had again with the same seed
 	var err error
 	// The first build of the cluster takes long enough to want to see it.
 	cluster, err = testbed.Open(ctx, os.Stdout)
@@ -94,7 +94,7 @@ func clearDemo(ctx context.Context) {
 	var namespaces corev1.NamespaceList
 	Expect(cluster.Client.List(ctx, &namespaces, client.HasLabels{"apps.gin-operator.dev/demo"})).To(Succeed())
 	for i := range namespaces.Items {
-		fmt.Printf("e2e: removing the namespace %s, which the demo left\n", namespaces.Items[i].Name) //nolint:forbidigo // before any spec
+		fmt.Printf("e2e: removing the namespace %s, which the demo left\n", namespaces.Items[i].Name)
 		Expect(cluster.DeleteNamespace(ctx, namespaces.Items[i].Name)).To(Succeed())
 	}
 }

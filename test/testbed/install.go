@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -71,9 +72,7 @@ func (c *Cluster) CreateNamespace(ctx context.Context, name string, labels map[s
 		"pod-security.kubernetes.io/enforce":         "restricted",
 		"pod-security.kubernetes.io/enforce-version": "latest",
 	}}}
-	for key, value := range labels {
-		namespace.Labels[key] = value
-	}
+	maps.Copy(namespace.Labels, labels)
 	if err := c.Client.Create(ctx, namespace); err != nil {
 		return fmt.Errorf("creating the namespace %s: %w", name, err)
 	}
