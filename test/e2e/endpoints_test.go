@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -36,12 +37,19 @@ type recorder struct {
 	sights []sight
 }
 
-// record records the EndpointSlices of a GinService until the spec ends.
+// record records the EndpointSlices of a GinService until the spec ends. The first sight is what there is now.
 func record(ctx context.Context, gs *v1alpha1.GinService) *recorder {
 	GinkgoHelper()
-	w, err := cluster.Client.Watch(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace(gs.Namespace), client.MatchingLabels{v1alpha1.LabelUID: string(gs.UID)})
-	Expect(err).NotTo(HaveOccurred())
+	var there discoveryv1.EndpointSliceList
+	ours := []client.ListOption{client.InNamespace(gs.Namespace), client.MatchingLabels{v1alpha1.LabelUID: string(gs.UID)}}
+	Expect(cluster.Client.List(ctx, &there, ours...)).To(Succeed())
 	r := &recorder{slices: map[string]discoveryv1.EndpointSlice{}}
+	for i := range there.Items {
+		r.slices[there.Items[i].Name] = there.Items[i]
+	}
+	r.look(gs.Name)
+	w, err := cluster.Client.Watch(ctx, &discoveryv1.EndpointSliceList{}, append(ours, since(&there))...)
+	Expect(err).NotTo(HaveOccurred())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -51,6 +59,11 @@ func record(ctx context.Context, gs *v1alpha1.GinService) *recorder {
 	}()
 	DeferCleanup(func() { w.Stop(); <-ended })
 	return r
+}
+
+// since makes a watch begin where a list ended.
+func since(list client.ObjectList) client.ListOption {
+	return &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}}
 }
 
 func (r *recorder) note(event watch.Event, name string) {
@@ -64,6 +77,11 @@ func (r *recorder) note(event watch.Event, name string) {
 	if event.Type == watch.Deleted {
 		delete(r.slices, slice.Name)
 	}
+	r.look(name)
+}
+
+// look notes what the slices show now.
+func (r *recorder) look(name string) {
 	now := sight{at: time.Now(), active: map[v1alpha1.Color]int{}, preview: map[v1alpha1.Color]int{}}
 	for key := range r.slices {
 		counted := now.active

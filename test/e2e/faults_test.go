@@ -116,7 +116,7 @@ func expectUntouched(ctx context.Context, gs *v1alpha1.GinService, before []core
 		Expect(now[i].Status.ContainerStatuses[0].RestartCount).To(BeZero())
 	}
 	sights, _ := seen.since(0)
-	for _, s := range sights[1:] {
+	for _, s := range sights {
 		Expect(s.alone(v1alpha1.Blue)).To(BeTrue(), "%+v", sights)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -55,9 +54,9 @@ func countMoments(ctx context.Context, gs *v1alpha1.GinService, wanted int) <-ch
 	DeferCleanup(cancel)
 	changes := make(chan watch.Event)
 	for _, list := range []client.ObjectList{&v1alpha1.GinServiceList{}, &corev1.PodList{}, &corev1.ServiceList{}} {
-		// From now on: what there is comes first, as an addition.
+		// From now on: what there is would come first, as an addition.
 		Expect(cluster.Client.List(ctx, list, client.InNamespace(gs.Namespace))).To(Succeed())
-		w, err := cluster.Client.Watch(ctx, list, client.InNamespace(gs.Namespace), &client.ListOptions{Raw: sinceList(list)})
+		w, err := cluster.Client.Watch(ctx, list, client.InNamespace(gs.Namespace), since(list))
 		Expect(err).NotTo(HaveOccurred())
 		go func() {
 			defer w.Stop()
@@ -125,9 +124,4 @@ func killContainer(id string) {
 		killed++
 	}
 	Expect(killed).To(Equal(1), "processes in the operator's container")
-}
-
-// sinceList are the options of a watch that begins where a list ended.
-func sinceList(list client.ObjectList) *metav1.ListOptions {
-	return &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}
 }
