@@ -46,7 +46,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Owns(&corev1.Service{}).
 		Owns(&corev1.ConfigMap{}).
 		Owns(&appsv1.ControllerRevision{}).
-		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.Or(changed, predicate.LabelChangedPredicate{}))).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(scalingChanged)).
 		Watches(&discoveryv1.EndpointSlice{}, progress(handler.EnqueueRequestsFromMapFunc(serviceOfSlice))).
 		WithOptions(controller.Options{
@@ -66,6 +66,7 @@ var scalingChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool 
 	}
 	reportedBefore, reportedAfter := scalingActive(before), scalingActive(after)
 	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) || !equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+		!equality.Semantic.DeepEqual(before.Annotations, after.Annotations) ||
 		(reportedBefore == nil) != (reportedAfter == nil) ||
 		(reportedBefore != nil && (reportedBefore.Status != reportedAfter.Status || reportedBefore.Reason != reportedAfter.Reason))
 }}
