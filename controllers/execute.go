@@ -6,8 +6,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -96,18 +98,24 @@ func (r *Reconciler) scaleUnknown(ctx context.Context, gs *v1alpha1.GinService, 
 }
 
 // seedReplicas fills spec.replicas in where it is missing. The number is written against the version that was observed, so that an
-// autoscaler's or a user's write in between wins.
-func (r *Reconciler) seedReplicas(ctx context.Context, gs *v1alpha1.GinService, replicas int32) error {
+// autoscaler's or a user's write in between wins. The event of a write that changes neither spec nor annotations starts no pass, so that
+// a conflict has to ask for one.
+func (r *Reconciler) seedReplicas(ctx context.Context, gs *v1alpha1.GinService, replicas int32) (ctrl.Result, error) {
 	scale := &autoscalingv1.Scale{
 		ObjectMeta: metav1.ObjectMeta{Namespace: gs.Namespace, Name: gs.Name, UID: gs.UID, ResourceVersion: gs.ResourceVersion},
 		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
 	}
 	err := r.Client.SubResource("scale").Update(ctx, gs.DeepCopy(), client.WithSubResourceBody(scale), client.FieldOwner(FieldOwner))
-	if err = ignoreConflict(err); err != nil {
-		return fmt.Errorf("filling in spec.replicas: %w", err)
+	switch {
+	case apierrors.IsConflict(err):
+		writes.WithLabelValues("Scale", "conflict").Inc()
+		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	case err != nil:
+		writes.WithLabelValues("Scale", "error").Inc()
+		return ctrl.Result{}, fmt.Errorf("filling in spec.replicas: %w", err)
 	}
 	writes.WithLabelValues("Scale", "changed").Inc()
-	return nil
+	return ctrl.Result{}, nil
 }
 
 func (r *Reconciler) applyAutoscaler(ctx context.Context, o *observation) error {
@@ -131,13 +139,15 @@ func (r *Reconciler) applyBudget(ctx context.Context, o *observation, active v1a
 	return apply(ctx, r, o.gs, wanted, o.pdb, anyVersion)
 }
 
-// prune deletes a child that is wanted no longer, if it is ours.
+// prune deletes a child that is wanted no longer, if it is ours. The next pass does not wait for the cache to show it: where somebody took
+// the child's label away a moment before, the cache has dropped it already, and would never tell of its end.
 func (r *Reconciler) prune(ctx context.Context, gs *v1alpha1.GinService, child client.Object, ours bool) error {
 	if !ours || !child.GetDeletionTimestamp().IsZero() {
 		return nil
 	}
 	uid := child.GetUID()
-	err := r.Client.Delete(ctx, child, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := r.Client.Delete(ctx, child, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.DisableReadYourWritesConsistency)
 	if err = client.IgnoreNotFound(err); err != nil {
 		return fmt.Errorf("deleting %T %s of %s: %w", child, child.GetName(), gs.Name, err)
 	}

@@ -60,7 +60,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if gs.Spec.Replicas == nil {
 		// The autoscaler reads /scale, and takes a missing number for "switched off". Filling it in changes the generation, so that
 		// all else waits for the event of that.
-		return ctrl.Result{}, r.seedReplicas(ctx, gs, plan.Serving)
+		return r.seedReplicas(ctx, gs, plan.Serving)
 	}
 	problem := r.execute(ctx, observed, plan)
 	return r.finish(ctx, observed, plan, problem)

@@ -44,11 +44,3 @@ func problemOf(err error) *problem {
 		return nil
 	}
 }
-
-// ignoreConflict drops the error of a write that met a newer version: the event of that version starts another pass.
-func ignoreConflict(err error) error {
-	if apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
-}
