@@ -62,6 +62,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		// all else waits for the event of that.
 		return r.seedReplicas(ctx, gs, plan.Serving)
 	}
+	if observed.hopeless() {
+		return r.finish(ctx, observed, rollout.Hold(observed.state), nil)
+	}
 	problem := r.execute(ctx, observed, plan)
 	return r.finish(ctx, observed, plan, problem)
 }

@@ -142,9 +142,16 @@ func (o *observation) checkSpec() {
 	}
 	o.invalid = &problem{reason: v1alpha1.ReasonConfigTooLarge, terminal: true, message: fmt.Sprintf(
 		"spec.config has %d bytes, and a ConfigMap takes %d: move what is large to a volume", size, resources.MaxConfigSize)}
-	if serving, exists := o.state.Colors[o.state.Selected]; exists {
-		o.state.Wanted = serving.Revision
+	for _, color := range []v1alpha1.Color{o.state.LastActive, o.state.Selected} {
+		if serving, exists := o.state.Colors[color]; exists {
+			o.state.Wanted = serving.Revision
+		}
 	}
+}
+
+// hopeless reports whether the wanted revision can't be had, and nothing serves that could go on.
+func (o *observation) hopeless() bool {
+	return o.invalid != nil && o.state.Wanted == o.wanted.Name
 }
 
 func controls[T interface {
