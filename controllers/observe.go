@@ -95,14 +95,16 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	gs, now := o.gs, r.Clock.Now()
 	r.pace.begin(now)
 	o.state = rollout.Observed{
-		Now:          now,
-		Spec:         &gs.Spec,
-		Wanted:       o.wanted.Name,
-		Approved:     gs.Annotations[v1alpha1.AnnotationPromote],
-		Rollout:      gs.Status.Rollout,
-		LastActive:   gs.Status.ActiveColor,
-		LastRevision: gs.Status.ActiveRevision,
-		Colors:       map[v1alpha1.Color]rollout.Color{},
+		Now:        now,
+		Spec:       &gs.Spec,
+		Wanted:     o.wanted.Name,
+		Approved:   gs.Annotations[v1alpha1.AnnotationPromote],
+		Rollout:    gs.Status.Rollout,
+		LastActive: gs.Status.ActiveColor,
+		Colors:     map[v1alpha1.Color]rollout.Color{},
+	}
+	if _, known := o.revision(gs.Status.ActiveRevision); known {
+		o.state.LastRevision = gs.Status.ActiveRevision // else nothing can bring it back
 	}
 	for color, deployment := range o.deployments {
 		if metav1.IsControlledBy(deployment, gs) {
