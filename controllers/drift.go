@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,6 +89,9 @@ func contains(actual, want any) bool {
 			return len(want) == 0
 		}
 		for key, value := range want {
+			if atomic[key] && !equality.Semantic.DeepEqual(actual[key], value) {
+				return false
+			}
 			if !contains(actual[key], value) {
 				return false
 			}
@@ -106,7 +111,7 @@ func contains(actual, want any) bool {
 // containsItems compares lists: by key where the items have one, as server-side apply does, and otherwise one by one.
 func containsItems(actual, want []any) bool {
 	key := mergeKey(want)
-	if key == "" {
+	if key == nil {
 		if len(actual) != len(want) {
 			return false
 		}
@@ -117,40 +122,57 @@ func containsItems(actual, want []any) bool {
 		}
 		return true
 	}
-	byKey := make(map[any]any, len(actual))
+	byKey := make(map[string]any, len(actual))
 	for _, item := range actual {
 		if item, ok := item.(map[string]any); ok {
-			byKey[item[key]] = item
+			byKey[key.of(item)] = item
 		}
 	}
 	for _, item := range want {
 		item, ok := item.(map[string]any)
-		if !ok || !contains(byKey[item[key]], item) {
+		if !ok || !contains(byKey[key.of(item)], item) {
 			return false
 		}
 	}
 	return true
 }
 
-// mergeKeys are the keys of the lists in the children's kinds that server-side apply merges.
-var mergeKeys = []string{"mountPath", "uid", "name", "containerPort", "port"}
+// atomic are the fields that server-side apply takes as a whole: what somebody adds to one is a change of what is owned.
+var atomic = map[string]bool{
+	"selector": true, "nodeSelector": true, "labelSelector": true, "scaleTargetRef": true, "secretKeyRef": true, "configMapKeyRef": true,
+}
 
-// mergeKey returns the key that all items of a list have, each with another value, or "".
-func mergeKey(items []any) string {
-	for _, key := range mergeKeys {
-		seen := map[any]bool{}
+// listKey are the fields that tell the items of a list apart.
+type listKey []string
+
+// of returns the values of the key in an item, as one text.
+func (k listKey) of(item map[string]any) string {
+	values := make([]any, len(k))
+	for i, field := range k {
+		values[i] = item[field]
+	}
+	return fmt.Sprint(values)
+}
+
+// listKeys are those of the lists in the children's kinds that server-side apply merges.
+var listKeys = []listKey{{"mountPath"}, {"uid"}, {"name"}, {"containerPort"}, {"port"}, {"topologyKey", "whenUnsatisfiable"}}
+
+// mergeKey returns the key that all items of a list have, each with another value, or nil.
+func mergeKey(items []any) listKey {
+	for _, key := range listKeys {
+		seen := map[string]bool{}
 		for _, item := range items {
 			item, ok := item.(map[string]any)
 			if !ok {
-				return ""
+				return nil
 			}
-			if value, exists := item[key]; exists && !seen[value] {
-				seen[value] = true
+			if !slices.ContainsFunc(key, func(field string) bool { return item[field] == nil }) {
+				seen[key.of(item)] = true
 			}
 		}
 		if len(items) > 0 && len(seen) == len(items) {
 			return key
 		}
 	}
-	return ""
+	return nil
 }
