@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -121,19 +122,37 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 		if transition.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		r.Recorder.Eventf(o.gs, nil, kind, transition.Reason, "Rollout", "%s", transition.Message)
+		r.tell(o, kind, transition.Reason, "Rollout", transition.Message)
 		transitions.WithLabelValues(transition.Reason).Inc()
 		r.measure(o, plan.Rollout, transition.Reason)
 	}
 	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionReady)
 	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)
 	if worthWarning[after.Reason] && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
-		r.Recorder.Eventf(o.gs, nil, corev1.EventTypeWarning, after.Reason, "Reconcile", "%s", after.Message)
+		r.tell(o, corev1.EventTypeWarning, after.Reason, "Reconcile", after.Message)
 	}
 	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
-		r.Recorder.Eventf(o.gs, nil, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
-			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: %s", trouble.Message)
+		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
+			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: "+trouble.Message)
 	}
+}
+
+// maxNote is what the API server allows the note of an event, in bytes. It refuses one that is longer.
+const maxNote = 1024
+
+func (r *Reconciler) tell(o *observation, kind, reason, action, note string) {
+	r.Recorder.Eventf(o.gs, nil, kind, reason, action, "%s", shorten(note, maxNote))
+}
+
+// shorten cuts a text after a number of bytes, though not within a character.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // metricTrouble returns the condition of an autoscaler that fails to measure what it scales on, and when that is worth a warning: pods that

@@ -90,6 +90,11 @@ func refusedPods(deployment *appsv1.Deployment) string {
 			if _, why, cut := strings.Cut(message, " is forbidden: "); cut { // what comes before has a pod's generated name
 				message = why
 			}
+			// What a quota counts changes with all that is in the namespace.
+			if before, after, found := strings.Cut(message, ", used: "); found {
+				_, limited, _ := strings.Cut(after, ", limited: ")
+				message = before + ", limited: " + limited
+			}
 			return "pods are refused: " + message + ": raise the quota, or ask for less in spec.resources or spec.replicas"
 		}
 	}
@@ -156,7 +161,7 @@ func explainFailure(plan rollout.Plan, pods string) rollout.Plan {
 	}
 	for i, transition := range plan.Transitions {
 		if transition.Reason == "RolloutFailed" {
-			plan.Rollout.Message += ": " + pods
+			plan.Rollout.Message = shorten(plan.Rollout.Message+": "+pods, maxMessage)
 			plan.Transitions[i].Message += ": " + pods
 		}
 	}

@@ -91,13 +91,12 @@ func (c *conditions) set() {
 func (c *conditions) put(condition metav1.Condition) {
 	condition.ObservedGeneration = c.gs.Generation
 	condition.LastTransitionTime = metav1.NewTime(c.state.Now)
-	if len(condition.Message) > maxMessage {
-		condition.Message = condition.Message[:maxMessage]
-	}
+	condition.Message = shorten(condition.Message, maxMessage)
 	apimeta.SetStatusCondition(&c.status.Conditions, condition)
 }
 
-// maxMessage is what the CRD allows a condition's message, in bytes, with room to spare.
+// maxMessage is what the CRD allows the message of a rollout, and with room to spare that of a condition. It counts characters, and this
+// counts bytes.
 const maxMessage = 4096
 
 // putWhile sets a condition that is present only while it holds.
