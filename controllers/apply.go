@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,6 +79,9 @@ func apply[T intent[T], L interface {
 			wanted = wanted.WithResourceVersion(live.GetResourceVersion())
 		}
 	}
+	if err := r.mayWrite(gs, kind, name, hash); err != nil {
+		return err
+	}
 	return r.send(ctx, gs, wanted, kind, name, live == absent, newObject[L])
 }
 
@@ -122,6 +126,25 @@ func (r *Reconciler) explainTaken(ctx context.Context, gs *v1alpha1.GinService, 
 		return fmt.Errorf("giving %s %s its label back: %w", kind, name, err)
 	}
 	return nil
+}
+
+// mayWrite returns an error where the same was written to a child too often of late: something answers each repair with another change.
+func (r *Reconciler) mayWrite(gs *v1alpha1.GinService, kind, name, intent string) error {
+	wait := r.pace.writeIn(client.ObjectKeyFromObject(gs), kind+" "+name, intent, r.Clock.Now())
+	if wait > 0 {
+		return &postponedError{kind: kind, name: name, wait: wait}
+	}
+	return nil
+}
+
+// postponedError says that a child has to wait for its repair.
+type postponedError struct {
+	kind, name string
+	wait       time.Duration
+}
+
+func (e *postponedError) Error() string {
+	return fmt.Sprintf("%s %s was written too often of late: the next time is in %s", e.kind, e.name, e.wait)
 }
 
 // nameTakenError says that the name of a child belongs to something that the GinService does not control.

@@ -88,6 +88,9 @@ func (r *Reconciler) scaleUnknown(ctx context.Context, gs *v1alpha1.GinService, 
 	if replicasOf(live) == replicas {
 		return nil
 	}
+	if err := r.mayWrite(gs, "Deployment", live.Name, fmt.Sprint(replicas)); err != nil {
+		return err
+	}
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q,"resourceVersion":%q},"spec":{"replicas":%d}}`,
 		live.UID, live.ResourceVersion, replicas))
 	if err := r.Client.Patch(ctx, live.DeepCopy(), patch, client.FieldOwner(FieldOwner)); err != nil {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -27,6 +28,10 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if apierrors.HasStatusCause(failure, corev1.NamespaceTerminatingCause) {
 		return ctrl.Result{}, nil // the GinService goes too, and there is nobody to tell
 	}
+	var postponed *postponedError
+	if errors.As(failure, &postponed) {
+		return ctrl.Result{RequeueAfter: postponed.wait}, nil
+	}
 	trouble := problemOf(failure)
 	if failure != nil && trouble == nil {
 		return ctrl.Result{}, failure
@@ -36,6 +41,9 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	}
 	if trouble == nil {
 		trouble = o.invalid
+	}
+	if trouble == nil {
+		trouble = r.contention(o)
 	}
 	pods, err := r.askPods(ctx, o, plan)
 	if err != nil {
@@ -167,6 +175,7 @@ func metricTrouble(report *v1alpha1.GinServiceStatus, now time.Time) (*metav1.Co
 
 // worthWarning are the reasons of Ready that somebody has to help with.
 var worthWarning = map[string]bool{
+	v1alpha1.ReasonContested:       true,
 	v1alpha1.ReasonNameTaken:       true,
 	v1alpha1.ReasonConfigTooLarge:  true,
 	v1alpha1.ReasonRejected:        true,

@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +16,10 @@ const (
 	patience = 20 * time.Second
 	// askInterval is how often they are asked then.
 	askInterval = 15 * time.Second
+	// repairBurst is how often in a row the same is written to a child.
+	repairBurst = 10
+	// repairInterval is how often it is from then on.
+	repairInterval = time.Second
 	// metricPatience is how long an autoscaler may fail to measure what it scales on before a warning.
 	metricPatience = time.Minute
 )
@@ -26,7 +32,17 @@ type pace struct {
 	began    time.Time
 }
 
-type times struct{ status, asked, switching, warned time.Time }
+type times struct {
+	status, asked, switching, warned time.Time
+
+	written map[string]repeated // by child
+}
+
+// repeated is an intent that was written to a child, maybe again and again. paid is when as much time has passed as that may take.
+type repeated struct {
+	intent string
+	paid   time.Time
+}
 
 func (p *pace) of(key types.NamespacedName) *times {
 	if p.services == nil {
@@ -42,6 +58,39 @@ func (p *pace) forget(key types.NamespacedName) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	delete(p.services, key)
+}
+
+// writeIn returns how long to wait before an intent is written to a child. 0 is now, and is taken as done.
+func (p *pace) writeIn(key types.NamespacedName, child, intent string, now time.Time) time.Duration {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	t := p.of(key)
+	maps.DeleteFunc(t.written, func(_ string, r repeated) bool { return r.paid.Before(now) })
+	paid := now
+	if last, again := t.written[child]; again && last.intent == intent {
+		paid = last.paid
+	}
+	if wait := paid.Sub(now) - (repairBurst-1)*repairInterval; wait > 0 {
+		return wait
+	}
+	if t.written == nil {
+		t.written = map[string]repeated{}
+	}
+	t.written[child] = repeated{intent: intent, paid: paid.Add(repairInterval)}
+	return 0
+}
+
+// contested returns a child that the same was written to many times in a row, or "", and how long it has to be left alone to count no
+// longer.
+func (p *pace) contested(key types.NamespacedName, now time.Time) (string, time.Duration) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for _, child := range slices.Sorted(maps.Keys(p.of(key).written)) {
+		if calm := p.services[key].written[child].paid.Sub(now) - (repairBurst-2)*repairInterval; calm > 0 {
+			return child, calm
+		}
+	}
+	return "", 0
 }
 
 // begin tells of a pass, of which the first one counts.

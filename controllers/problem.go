@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -43,4 +44,14 @@ func problemOf(err error) *problem {
 	default:
 		return nil
 	}
+}
+
+// contention returns as a problem that something keeps changing a child back.
+func (r *Reconciler) contention(o *observation) *problem {
+	child, calm := r.pace.contested(client.ObjectKeyFromObject(o.gs), o.state.Now)
+	if child == "" {
+		return nil
+	}
+	return &problem{reason: v1alpha1.ReasonContested, retryAfter: calm, message: fmt.Sprintf(
+		"something keeps changing %s, which belongs to this GinService, so that it is repaired only now and then: find out what, from its metadata.managedFields, and stop it", child)}
 }

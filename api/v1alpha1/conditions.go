@@ -48,6 +48,8 @@ const (
 	ReasonConfigTooLarge = "ConfigTooLarge"
 	// ReasonRejected says that the API server refuses a child that the spec asks for.
 	ReasonRejected = "Rejected"
+	// ReasonContested says that something else keeps changing a child back, so that it is repaired at a slow rate.
+	ReasonContested = "Contested"
 	// ReasonPodsNotStarting says that pods of the wanted revision can't start; the message says why.
 	ReasonPodsNotStarting = "PodsNotStarting"
 	// ReasonAutoscalingUnknown says that the HorizontalPodAutoscaler has not reported yet.
