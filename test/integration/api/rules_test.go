@@ -16,199 +16,264 @@ import (
 var refusals = map[string]struct{ spec, path, message string }{
 	"white space in the image": {
 		`{image: "app: v1"}`,
-		"spec.image", "image: must not contain white space"},
+		"spec.image", "image: must not contain white space",
+	},
 	"a drain as long as the grace period": {
 		`{image: app, drainSeconds: 30, terminationGracePeriodSeconds: 30}`,
-		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds"},
+		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds",
+	},
 	"a drain longer than the grace period that is the default": {
 		`{image: app, drainSeconds: 31}`,
-		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds"},
+		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds",
+	},
 	"a grace period shorter than the drain that is the default": {
 		`{image: app, terminationGracePeriodSeconds: 5}`,
-		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds"},
+		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds",
+	},
 	"a deadline no rollout can keep": {
 		`{image: app, progressDeadlineSeconds: 60, minReadySeconds: 60}`,
-		"spec", "progressDeadlineSeconds: must be greater than minReadySeconds"},
+		"spec", "progressDeadlineSeconds: must be greater than minReadySeconds",
+	},
 	"a config key that is no variable": {
 		`{image: app, config: {log-level: info}}`,
-		"spec", "config: keys become environment variables and must be letters, digits and '_', not beginning with a digit; set configMountPath"},
+		"spec", "config: keys become environment variables and must be letters, digits and '_', not beginning with a digit; set configMountPath",
+	},
 	"a config key that the operator sets": {
 		`{image: app, config: {PORT: "80"}}`,
-		"spec", "config: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_* are set by the operator: change spec.ports, or choose another name"},
+		"spec", "config: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_* are set by the operator: change spec.ports, or choose another name",
+	},
 	"a config key with the operator's prefix": {
 		`{image: app, config: {GIN_SERVICE_COLOR: red}}`,
-		"spec", "config: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_*"},
+		"spec", "config: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_*",
+	},
 	"a config key that is no file": {
 		`{image: app, configMountPath: /etc/app, config: {a/b: "1"}}`,
-		"spec.config", "config: keys must be 1 to 253 letters, digits, '-', '_' and '.', and neither be '.' nor begin with '..'"},
+		"spec.config", "config: keys must be 1 to 253 letters, digits, '-', '_' and '.', and neither be '.' nor begin with '..'",
+	},
 	"a config key that leads out of its folder": {
 		`{image: app, configMountPath: /etc/app, config: {..: "1"}}`,
-		"spec.config", "config: keys must be 1 to 253 letters"},
+		"spec.config", "config: keys must be 1 to 253 letters",
+	},
 	"a config above the limit of a ConfigMap": {
 		`{image: app, config: {BIG: ` + strings.Repeat("x", 1<<20) + `}}`,
-		"spec.config", "config: keys and values together must stay within 1 MiB, the limit of a ConfigMap: move large files"},
+		"spec.config", "config: keys and values together must stay within 1 MiB, the limit of a ConfigMap: move large files",
+	},
 	"a relative configMountPath": {
 		`{image: app, config: {a: b}, configMountPath: etc/app}`,
-		"spec.configMountPath", "configMountPath: must be an absolute path without '..' and ':'"},
+		"spec.configMountPath", "configMountPath: must be an absolute path without '..' and ':'",
+	},
 	"a configMountPath that climbs": {
 		`{image: app, config: {a: b}, configMountPath: /etc/../proc}`,
-		"spec.configMountPath", "configMountPath: must be an absolute path"},
+		"spec.configMountPath", "configMountPath: must be an absolute path",
+	},
 	"a configMountPath that is taken": {
 		`{image: app, config: {a: b}, configMountPath: /data, volumes: [{name: d, emptyDir: {}}], volumeMounts: [{name: d, mountPath: /data}]}`,
-		"spec", "configMountPath: is also the mountPath of a volumeMount: choose another path"},
+		"spec", "configMountPath: is also the mountPath of a volumeMount: choose another path",
+	},
 	"a mount without its volume": {
 		`{image: app, volumeMounts: [{name: missing, mountPath: /data}]}`,
-		"spec", "volumeMounts: each name must be that of an entry in volumes"},
+		"spec", "volumeMounts: each name must be that of an entry in volumes",
+	},
 	"a relative mountPath": {
 		`{image: app, volumes: [{name: d, emptyDir: {}}], volumeMounts: [{name: d, mountPath: data}]}`,
-		"spec.volumeMounts[0].mountPath", "volumeMounts.mountPath: must be an absolute path without ':'"},
+		"spec.volumeMounts[0].mountPath", "volumeMounts.mountPath: must be an absolute path without ':'",
+	},
 	"a subPath that climbs": {
 		`{image: app, volumes: [{name: d, emptyDir: {}}], volumeMounts: [{name: d, mountPath: /d, subPath: ../up}]}`,
-		"spec.volumeMounts[0].subPath", "volumeMounts.subPath: must be a relative path without '..'"},
+		"spec.volumeMounts[0].subPath", "volumeMounts.subPath: must be a relative path without '..'",
+	},
 	"a volume of two kinds": {
 		`{image: app, volumes: [{name: d, emptyDir: {}, configMap: {name: c}}]}`,
-		"spec.volumes[0]", "volumes: each needs exactly one of configMap, secret, emptyDir, persistentVolumeClaim, projected, downwardAPI and csi"},
+		"spec.volumes[0]", "volumes: each needs exactly one of configMap, secret, emptyDir, persistentVolumeClaim, projected, downwardAPI and csi",
+	},
 	"a volume of no kind": {
 		`{image: app, volumes: [{name: d}]}`,
-		"spec.volumes[0]", "volumes: each needs exactly one of"},
+		"spec.volumes[0]", "volumes: each needs exactly one of",
+	},
 	"a volume with the operator's prefix": {
 		`{image: app, volumes: [{name: gin-service-config, emptyDir: {}}]}`,
-		"spec.volumes[0]", "volumes: names that begin with gin-service- belong to the operator: choose another"},
+		"spec.volumes[0]", "volumes: names that begin with gin-service- belong to the operator: choose another",
+	},
 	"a volume's name in upper case": {
 		`{image: app, volumes: [{name: Data, emptyDir: {}}]}`,
-		"spec.volumes[0].name", "volumes.name: must be lower-case letters, digits and '-'"},
+		"spec.volumes[0].name", "volumes.name: must be lower-case letters, digits and '-'",
+	},
 	"a variable with two values": {
 		`{image: app, env: [{name: A, value: a, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]}`,
-		"spec.env[0]", "env: set value or valueFrom, not both"},
+		"spec.env[0]", "env: set value or valueFrom, not both",
+	},
 	"a variable that the operator sets": {
 		`{image: app, env: [{name: PORT, value: "80"}]}`,
-		"spec.env[0]", "env: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_* are set by the operator"},
+		"spec.env[0]", "env: PORT, METRICS_PORT, POD_NAME, POD_NAMESPACE and GIN_SERVICE_* are set by the operator",
+	},
 	"a variable with the operator's prefix": {
 		`{image: app, env: [{name: GIN_SERVICE_REVISION, value: x}]}`,
-		"spec.env[0]", "are set by the operator: change spec.ports, or choose another name"},
+		"spec.env[0]", "are set by the operator: change spec.ports, or choose another name",
+	},
 	"a variable with a wrong name": {
 		`{image: app, env: [{name: 1A, value: x}]}`,
-		"spec.env[0].name", "env.name: must be letters, digits, '-', '_' and '.', not beginning with a digit"},
+		"spec.env[0].name", "env.name: must be letters, digits, '-', '_' and '.', not beginning with a digit",
+	},
 	"a variable from two places": {
 		`{image: app, env: [{name: A, valueFrom: {configMapKeyRef: {name: a, key: b}, secretKeyRef: {name: a, key: b}}}]}`,
-		"spec.env[0].valueFrom", "env.valueFrom: needs exactly one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef"},
+		"spec.env[0].valueFrom", "env.valueFrom: needs exactly one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef",
+	},
 	"a field that no variable can have": {
 		`{image: app, env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.containers}}}]}`,
-		"spec.env[0].valueFrom.fieldRef.fieldPath", "env.valueFrom.fieldRef.fieldPath: must be metadata.name,"},
+		"spec.env[0].valueFrom.fieldRef.fieldPath", "env.valueFrom.fieldRef.fieldPath: must be metadata.name,",
+	},
 	"a resource that no variable can have": {
 		`{image: app, env: [{name: A, valueFrom: {resourceFieldRef: {resource: cpu}}}]}`,
-		"spec.env[0].valueFrom.resourceFieldRef.resource", "env.valueFrom.resourceFieldRef.resource: must be limits or requests, a dot, and cpu, memory"},
+		"spec.env[0].valueFrom.resourceFieldRef.resource", "env.valueFrom.resourceFieldRef.resource: must be limits or requests, a dot, and cpu, memory",
+	},
 	"an envFrom of nothing": {
 		`{image: app, envFrom: [{prefix: A_}]}`,
-		"spec.envFrom[0]", "envFrom: each entry needs exactly one of configMapRef and secretRef"},
+		"spec.envFrom[0]", "envFrom: each entry needs exactly one of configMapRef and secretRef",
+	},
 	"an envFrom of two": {
 		`{image: app, envFrom: [{configMapRef: {name: a}, secretRef: {name: a}}]}`,
-		"spec.envFrom[0]", "envFrom: each entry needs exactly one of"},
+		"spec.envFrom[0]", "envFrom: each entry needs exactly one of",
+	},
 	"a CPU request above the limit": {
 		`{image: app, resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}`,
-		"spec.resources", "resources.requests: must not exceed resources.limits: lower the request or raise the limit"},
+		"spec.resources", "resources.requests: must not exceed resources.limits: lower the request or raise the limit",
+	},
 	"a memory request above the limit": {
 		`{image: app, resources: {requests: {memory: 1Gi}, limits: {memory: 1023Mi}}}`,
-		"spec.resources", "resources.requests: must not exceed resources.limits"},
+		"spec.resources", "resources.requests: must not exceed resources.limits",
+	},
 	"a request for a resource that does not exist": {
 		`{image: app, resources: {requests: {mem: 1Gi}}}`,
-		"spec.resources.requests", "resources.requests: keys must be cpu, memory, ephemeral-storage"},
+		"spec.resources.requests", "resources.requests: keys must be cpu, memory, ephemeral-storage",
+	},
 	"a limit for a resource that does not exist": {
 		`{image: app, resources: {limits: {CPU: 1}}}`,
-		"spec.resources.limits", "resources.limits: keys must be cpu, memory, ephemeral-storage"},
+		"spec.resources.limits", "resources.limits: keys must be cpu, memory, ephemeral-storage",
+	},
 	"a probe without a slash": {
 		`{image: app, probes: {readiness: {path: readyz}}}`,
-		"spec.probes.readiness.path", "probes: path must begin with '/'"},
+		"spec.probes.readiness.path", "probes: path must begin with '/'",
+	},
 	"a node label that is none": {
 		`{image: app, scheduling: {nodeSelector: {"a b": c}}}`,
-		"spec.scheduling.nodeSelector", "scheduling.nodeSelector: keys and values must be those of labels"},
+		"spec.scheduling.nodeSelector", "scheduling.nodeSelector: keys and values must be those of labels",
+	},
 	"a node label with a long value": {
 		`{image: app, scheduling: {nodeSelector: {a: ` + strings.Repeat("x", 64) + `}}}`,
-		"spec.scheduling.nodeSelector", "scheduling.nodeSelector: keys and values must be those of labels"},
+		"spec.scheduling.nodeSelector", "scheduling.nodeSelector: keys and values must be those of labels",
+	},
 	"a toleration with a wrong operator": {
 		`{image: app, scheduling: {tolerations: [{key: a, operator: In}]}}`,
-		"spec.scheduling.tolerations", "scheduling.tolerations: operator must be Exists, Equal, Lt or Gt"},
+		"spec.scheduling.tolerations", "scheduling.tolerations: operator must be Exists, Equal, Lt or Gt",
+	},
 	"a toleration with a wrong effect": {
 		`{image: app, scheduling: {tolerations: [{key: a, operator: Exists, effect: NoEviction}]}}`,
-		"spec.scheduling.tolerations", "scheduling.tolerations: effect must be NoSchedule, PreferNoSchedule or NoExecute"},
+		"spec.scheduling.tolerations", "scheduling.tolerations: effect must be NoSchedule, PreferNoSchedule or NoExecute",
+	},
 	"a toleration of everything by mistake": {
 		`{image: app, scheduling: {tolerations: [{effect: NoSchedule}]}}`,
-		"spec.scheduling.tolerations", "scheduling.tolerations: an entry without key needs operator: Exists"},
+		"spec.scheduling.tolerations", "scheduling.tolerations: an entry without key needs operator: Exists",
+	},
 	"a spread constraint with a wrong consequence": {
 		`{image: app, scheduling: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: Never}]}}`,
-		"spec.scheduling.topologySpreadConstraints", "scheduling.topologySpreadConstraints: whenUnsatisfiable must be DoNotSchedule or ScheduleAnyway"},
+		"spec.scheduling.topologySpreadConstraints", "scheduling.topologySpreadConstraints: whenUnsatisfiable must be DoNotSchedule or ScheduleAnyway",
+	},
 	"a spread constraint without a skew": {
 		`{image: app, scheduling: {topologySpreadConstraints: [{maxSkew: 0, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]}}`,
-		"spec.scheduling.topologySpreadConstraints", "scheduling.topologySpreadConstraints: maxSkew must be at least 1"},
+		"spec.scheduling.topologySpreadConstraints", "scheduling.topologySpreadConstraints: maxSkew must be at least 1",
+	},
 	"a priority class with a wrong name": {
 		`{image: app, scheduling: {priorityClassName: High}}`,
-		"spec.scheduling.priorityClassName", "scheduling.priorityClassName: must be the name of a PriorityClass"},
+		"spec.scheduling.priorityClassName", "scheduling.priorityClassName: must be the name of a PriorityClass",
+	},
 	"a service account with a wrong name": {
 		`{image: app, serviceAccountName: "shop/admin"}`,
-		"spec.serviceAccountName", "serviceAccountName: must be the name of a ServiceAccount"},
+		"spec.serviceAccountName", "serviceAccountName: must be the name of a ServiceAccount",
+	},
 	"an annotation of the operator": {
 		`{image: app, service: {annotations: {apps.gin-operator.dev/uid: x}}}`,
-		"spec.service.annotations", "service.annotations: keys under gin-operator.dev/ belong to the operator: choose another prefix"},
+		"spec.service.annotations", "service.annotations: keys under gin-operator.dev/ belong to the operator: choose another prefix",
+	},
 	"an annotation with a wrong key": {
 		`{image: app, service: {annotations: {a b: x}}}`,
-		"spec.service.annotations", "service.annotations: keys must be letters, digits, '-', '_' and '.', at most 63 of them"},
+		"spec.service.annotations", "service.annotations: keys must be letters, digits, '-', '_' and '.', at most 63 of them",
+	},
 	"annotations above the limit": {
 		`{image: app, service: {annotations: {a: ` + strings.Repeat("x", 1<<18) + `}}}`,
-		"spec.service.annotations", "service.annotations: keys and values together must stay within 256 KiB"},
+		"spec.service.annotations", "service.annotations: keys and values together must stay within 256 KiB",
+	},
 	"an appProtocol with a wrong name": {
 		`{image: app, service: {appProtocol: http/2/plain}}`,
-		"spec.service.appProtocol", "service.appProtocol: must be a name such as http"},
+		"spec.service.appProtocol", "service.appProtocol: must be a name such as http",
+	},
 	"a session timeout without affinity": {
 		`{image: app, service: {sessionAffinityTimeoutSeconds: 60}}`,
-		"spec.service", "sessionAffinityTimeoutSeconds: needs sessionAffinity: ClientIP"},
+		"spec.service", "sessionAffinityTimeoutSeconds: needs sessionAffinity: ClientIP",
+	},
 	"a timer for a manual promotion": {
 		`{image: app, strategy: {blueGreen: {promotion: Manual, autoPromotionSeconds: 10}}}`,
-		"spec.strategy.blueGreen", "strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic"},
+		"spec.strategy.blueGreen", "strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic",
+	},
 	"both kinds of disruption budget": {
 		`{image: app, disruptionBudget: {minAvailable: 1, maxUnavailable: 1}}`,
-		"spec.disruptionBudget", "disruptionBudget: set minAvailable or maxUnavailable, not both"},
+		"spec.disruptionBudget", "disruptionBudget: set minAvailable or maxUnavailable, not both",
+	},
 	"a disruption budget that is disabled": {
 		`{image: app, disruptionBudget: {mode: Disabled, minAvailable: 1}}`,
-		"spec.disruptionBudget", "disruptionBudget: mode: Disabled goes without minAvailable and maxUnavailable: remove them, or the mode"},
+		"spec.disruptionBudget", "disruptionBudget: mode: Disabled goes without minAvailable and maxUnavailable: remove them, or the mode",
+	},
 	"a minAvailable that is no percentage": {
 		`{image: app, disruptionBudget: {minAvailable: "101%"}}`,
-		"spec.disruptionBudget.minAvailable", "disruptionBudget.minAvailable: must be a number of pods, or a percentage from 0% to 100%"},
+		"spec.disruptionBudget.minAvailable", "disruptionBudget.minAvailable: must be a number of pods, or a percentage from 0% to 100%",
+	},
 	"a maxUnavailable below zero": {
 		`{image: app, disruptionBudget: {maxUnavailable: -1}}`,
-		"spec.disruptionBudget.maxUnavailable", "disruptionBudget.maxUnavailable: must be a number of pods, or a percentage"},
+		"spec.disruptionBudget.maxUnavailable", "disruptionBudget.maxUnavailable: must be a number of pods, or a percentage",
+	},
 	"a minimum above the maximum": {
 		`{image: app, autoscaling: {minReplicas: 5, maxReplicas: 4}}`,
-		"spec.autoscaling", "autoscaling.minReplicas: must not be greater than maxReplicas"},
+		"spec.autoscaling", "autoscaling.minReplicas: must not be greater than maxReplicas",
+	},
 	"a CPU metric with a name": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: CPU, name: cpu, averageUtilization: 50}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: types Pods, Object and External need a name; types CPU and Memory have none"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: types Pods, Object and External need a name; types CPU and Memory have none",
+	},
 	"a Pods metric without a name": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Pods, averageValue: 50}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: types Pods, Object and External need a name"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: types Pods, Object and External need a name",
+	},
 	"an Object metric without an object": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Object, name: m, value: 1}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: type Object needs object, and no other type has it"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: type Object needs object, and no other type has it",
+	},
 	"a Memory metric with a selector": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Memory, averageUtilization: 50, selector: {}}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: only types Pods, Object and External have a selector"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: only types Pods, Object and External have a selector",
+	},
 	"a Pods metric with a percentage": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Pods, name: m, averageUtilization: 50}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: only types CPU and Memory have averageUtilization: use averageValue"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: only types CPU and Memory have averageUtilization: use averageValue",
+	},
 	"a Pods metric with a total": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Pods, name: m, value: 50}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: only types Object and External have value: use averageValue"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: only types Object and External have value: use averageValue",
+	},
 	"a metric without a target": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: CPU}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: needs exactly one target: averageUtilization (CPU, Memory), averageValue (all types) or value (Object, External)"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: needs exactly one target: averageUtilization (CPU, Memory), averageValue (all types) or value (Object, External)",
+	},
 	"a metric with two targets": {
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: CPU, averageUtilization: 50, averageValue: 1}]}}`,
-		"spec.autoscaling.metrics[0]", "autoscaling.metrics: needs exactly one target"},
+		"spec.autoscaling.metrics[0]", "autoscaling.metrics: needs exactly one target",
+	},
 	"a stabilisation window of days": {
 		`{image: app, autoscaling: {maxReplicas: 4, behavior: {scaleDown: {stabilizationWindowSeconds: 86400}}}}`,
-		"spec.autoscaling.behavior", "autoscaling.behavior: stabilizationWindowSeconds must be from 0 to 3600"},
+		"spec.autoscaling.behavior", "autoscaling.behavior: stabilizationWindowSeconds must be from 0 to 3600",
+	},
 	"a scaling policy that does not exist": {
 		`{image: app, autoscaling: {maxReplicas: 4, behavior: {scaleUp: {selectPolicy: Fastest}}}}`,
-		"spec.autoscaling.behavior", "autoscaling.behavior: selectPolicy must be Max, Min or Disabled"},
+		"spec.autoscaling.behavior", "autoscaling.behavior: selectPolicy must be Max, Min or Disabled",
+	},
 }
 
 var _ = Describe("A manifest that breaks a rule", func() {
