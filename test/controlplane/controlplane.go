@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,8 +92,8 @@ func (cp *ControlPlane) AddServiceAccount(namespace, name string) (*rest.Config,
 // Stop stops all servers, the ones that depend on others first, and removes their data. It may be called more than once.
 func (cp *ControlPlane) Stop() error {
 	var errs []error
-	for i := len(cp.daemons) - 1; i >= 0; i-- {
-		errs = append(errs, cp.daemons[i].stop())
+	for _, daemon := range slices.Backward(cp.daemons) {
+		errs = append(errs, daemon.stop())
 	}
 	cp.daemons = nil
 	if cp.plane != nil {

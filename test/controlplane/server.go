@@ -96,14 +96,14 @@ func (d *daemon) waitHealthy(ctx context.Context, port int) error {
 		if err != nil {
 			return false, nil //nolint:nilerr // it does not listen yet
 		}
-		closeQuietly(resp.Body)
+		defer func() { _ = resp.Body.Close() }()
 		return resp.StatusCode == http.StatusOK, nil
 	})
 }
 
 // stop asks the server to stop and waits until it has.
 func (d *daemon) stop() error {
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if d.cmd.Process.Signal(syscall.SIGTERM) != nil { // it has ended already
 		<-d.done
 		return nil
 	}

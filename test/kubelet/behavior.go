@@ -117,5 +117,5 @@ func (b Behavior) at(elapsed time.Duration) (outcome, time.Duration) {
 	if turn%2 == 0 {
 		o.state, o.message = Ready, ""
 	}
-	return o, (turn+1)*b.Period - elapsed
+	return o, b.Period - elapsed%b.Period
 }

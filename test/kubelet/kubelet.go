@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -208,9 +209,9 @@ func (k *Kubelet) sync(ctx context.Context, key cache.ObjectName) (time.Duration
 func (k *Kubelet) behavior(pod *corev1.Pod) (Behavior, time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for i := len(k.rules) - 1; i >= 0; i-- {
-		if k.rules[i].match(pod) {
-			return k.rules[i].behavior, k.rules[i].since
+	for _, rule := range slices.Backward(k.rules) {
+		if rule.match(pod) {
+			return rule.behavior, rule.since
 		}
 	}
 	return Behavior{}, time.Time{}

@@ -85,8 +85,11 @@ func message(container *corev1.Container, o outcome) string {
 		return fmt.Sprintf("Back-off pulling image %q", container.Image)
 	case ConfigError:
 		return `secret "missing" not found`
+	case Ready, NotReady, Unscheduled: // no container waits
+		return ""
+	default:
+		return ""
 	}
-	return ""
 }
 
 // condition returns a condition of the pod; its transition time stays unless the status changes.
