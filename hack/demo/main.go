@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -161,8 +162,8 @@ func (d *demo) dump(ctx context.Context) {
 	} {
 		text, err := d.cluster.Kubectl(ctx, arguments...)
 		if err != nil {
-			text = err.Error()
+			text += err.Error()
 		}
-		fmt.Printf("\n$ kubectl %v\n%s", arguments, text)
+		fmt.Printf("\n$ kubectl %s\n%s\n", strings.Join(arguments, " "), strings.TrimSpace(text))
 	}
 }

@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -103,7 +104,10 @@ func (c *Cluster) StartLoad(ctx context.Context, o LoadOptions) (*Load, error) {
 	l := &Load{cluster: c, namespace: o.Namespace, name: o.Name}
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, loadStartup, true, func(ctx context.Context) (bool, error) { return l.started(ctx) })
 	if err != nil {
-		return nil, fmt.Errorf("waiting until the load generator sends: %w", err)
+		// Nobody gets to know of it, so nobody else would end it.
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadPatience)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("waiting until the load generator sends: %w", err), l.Delete(cleaning))
 	}
 	return l, nil
 }
