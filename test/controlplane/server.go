@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -94,7 +95,7 @@ func (d *daemon) waitHealthy(ctx context.Context, port int) error {
 		}
 		resp, err := client.Do(req)
 		if err != nil {
-			return false, nil //nolint:nilerr // it does not listen yet
+			return false, nil // it does not listen yet
 		}
 		defer func() { _ = resp.Body.Close() }()
 		return resp.StatusCode == http.StatusOK, nil
@@ -103,9 +104,8 @@ func (d *daemon) waitHealthy(ctx context.Context, port int) error {
 
 // stop asks the server to stop and waits until it has.
 func (d *daemon) stop() error {
-	if d.cmd.Process.Signal(syscall.SIGTERM) != nil { // it has ended already
-		<-d.done
-		return nil
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", filepath.Base(d.cmd.Path), err)
 	}
 	select {
 	case <-d.done:
