@@ -70,7 +70,7 @@ func (b *bench) run(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) say(format string, args ...any) {
+func (*bench) say(format string, args ...any) {
 	fmt.Printf("%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -73,7 +74,7 @@ func (p *process) stop() error {
 	case <-timeout.C:
 		err := p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("%s did not stop within %s and was killed (%v)", p.name, stopTimeout, err)
+		return errors.Join(fmt.Errorf("%s did not stop within %s and was killed", p.name, stopTimeout), err)
 	}
 }
 

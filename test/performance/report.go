@@ -32,7 +32,7 @@ func report(out io.Writer, r *result, strict bool) (bool, error) {
 
 func printPhases(out io.Writer, r *result) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer table.Flush()
+	defer func() { _ = table.Flush() }()
 	fmt.Fprintf(out, "\n%d GinServices; load average before the run %.2f\n\n", r.N, r.LoadAverage)
 	row(table, "", "all, s", "a second", "p50, s", "p99, s", "writes", "events", "reads", "CPU, ms", "passes")
 	n, c, u := float64(r.N), &r.Create, &r.Upgrade
@@ -82,7 +82,7 @@ func printRequests(out io.Writer, r *result) {
 
 func printTargets(out io.Writer, list []target) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	defer table.Flush()
+	defer func() { _ = table.Flush() }()
 	fmt.Fprintln(table, "target\tat most\tmeasured\tmet")
 	for _, t := range list {
 		value, met := strconv.FormatFloat(t.value, 'f', 3, 64), "yes"
