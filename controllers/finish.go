@@ -68,18 +68,18 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 
 // writeStatus writes status if it changed. A change of numbers alone may have to wait, and it says how long.
 func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1alpha1.GinServiceStatus) (time.Duration, error) {
-	before := &o.gs.Status
+	before, key := &o.gs.Status, client.ObjectKeyFromObject(o.gs)
 	if equality.Semantic.DeepEqual(before, report) {
+		r.pace.statusCurrent(key)
 		return 0, nil
 	}
-	key := client.ObjectKeyFromObject(o.gs)
 	var wait time.Duration
 	switch {
 	case begins(before, report, v1alpha1.StepSwitching):
 		// The confirmation is a moment away, and says more. Were it lost with this process, the live selector would still tell.
 		wait = r.pace.confirmIn(key, o.state.Now)
 	case sameButNumbers(before, report):
-		wait = r.pace.statusIn(key, o.state.Now)
+		wait = r.pace.numbersIn(key, o.state.Now)
 	}
 	if wait > 0 {
 		return wait, nil
@@ -89,7 +89,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1
 	if err := r.Client.Status().Update(ctx, updated, client.FieldOwner(FieldOwner)); err != nil {
 		return 0, err
 	}
-	r.pace.wroteStatus(key, o.state.Now)
+	r.pace.statusCurrent(key)
 	return 0, nil
 }
 

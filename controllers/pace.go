@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// statusInterval is how often status tells of pods that become ready one by one. Steps are told at once.
+	// statusInterval is how long status keeps news of numbers alone, such as pods that become ready one by one: more of them follow, or a
+	// step that says it all. Steps are told at once.
 	statusInterval = time.Second
 	// patience is how long a service may be not ready before its pods are asked why.
 	patience = 20 * time.Second
@@ -33,7 +34,7 @@ type pace struct {
 }
 
 type times struct {
-	status, asked, switching, warned time.Time
+	numbers, asked, switching, warned time.Time
 
 	written map[string]repeated // by child
 }
@@ -102,17 +103,22 @@ func (p *pace) begin(now time.Time) {
 	}
 }
 
-// statusIn returns how long to wait before a change of numbers alone is written to status: 0 is now.
-func (p *pace) statusIn(key types.NamespacedName, now time.Time) time.Duration {
+// numbersIn returns how long to wait before a change of numbers alone is written to status: 0 is now.
+func (p *pace) numbersIn(key types.NamespacedName, now time.Time) time.Duration {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	return max(0, p.of(key).status.Add(statusInterval).Sub(now))
+	t := p.of(key)
+	if t.numbers.IsZero() {
+		t.numbers = now
+	}
+	return max(0, t.numbers.Add(statusInterval).Sub(now))
 }
 
-func (p *pace) wroteStatus(key types.NamespacedName, now time.Time) {
+// statusCurrent says that status has all numbers.
+func (p *pace) statusCurrent(key types.NamespacedName) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.of(key).status = now
+	p.of(key).numbers = time.Time{}
 }
 
 // mayAsk reports whether it is time to ask pods why they don't become ready, and takes the turn.
