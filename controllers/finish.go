@@ -28,8 +28,7 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if apierrors.HasStatusCause(failure, corev1.NamespaceTerminatingCause) {
 		return ctrl.Result{}, nil // the GinService goes too, and there is nobody to tell
 	}
-	var postponed *postponedError
-	if errors.As(failure, &postponed) {
+	if postponed, ok := errors.AsType[*postponedError](failure); ok {
 		return ctrl.Result{RequeueAfter: postponed.wait}, nil
 	}
 	trouble := problemOf(failure)
