@@ -4,7 +4,7 @@ package controllers
 // Secrets. Reads are lists and watches for the caches; the get is for an object that is not in a cache because it isn't ours and has
 // taken a name. Nothing here deletes a Deployment or a Service: Kubernetes collects them with their GinService.
 //
-// +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices,verbs=list;watch
 // +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices/status,verbs=update
 // +kubebuilder:rbac:groups=apps.gin-operator.dev,resources=ginservices/scale,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
@@ -13,7 +13,7 @@ package controllers
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=list;watch
 //
 // Why the pods of a version don't start is asked for when they don't, without a cache of every pod.
 //
