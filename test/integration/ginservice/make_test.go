@@ -82,6 +82,8 @@ func createIn(ctx SpecContext, namespace, name string, manifests ...manifest) *s
 	}
 	Expect(k8s.Create(ctx, gs)).To(Succeed())
 	s := &service{namespace: namespace, name: name}
+	// What is left would be work for the operators of later specs, some of which count what theirs asks for.
+	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, gs))).To(Succeed()) })
 	observeInvariants(s)
 	DeferCleanup(s.checkContract)
 	return s
