@@ -1,0 +1,120 @@
+package controllers
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+)
+
+func TestContains(t *testing.T) {
+	for name, tc := range map[string]struct {
+		actual, want string
+		expected     bool
+	}{
+		"a field of others is none of our business": {`{spec: {replicas: 1, paused: true}}`, `{spec: {replicas: 1}}`, true},
+		"a value that somebody changed":             {`{spec: {replicas: 2}}`, `{spec: {replicas: 1}}`, false},
+		"a field that somebody removed":             {`{spec: {}}`, `{spec: {replicas: 1}}`, false},
+		"a zero that the API server leaves out":     {`{spec: {}}`, `{spec: {replicas: 0}}`, false},
+		"an object in the place of a value":         {`{a: {b: 1}}`, `{a: 1}`, false},
+		"a value in the place of an object":         {`{a: 1}`, `{a: {b: 1}}`, false},
+		"nothing is wanted of what is not there":    {`{}`, `{labels: {}, args: []}`, true},
+		"items that are told apart by a key, in another order, with a sidecar that somebody injected": {
+			`{containers: [{name: proxy}, {name: b, image: x}, {name: a, image: y}]}`,
+			`{containers: [{name: a, image: y}, {name: b, image: x}]}`, true,
+		},
+		"an item that somebody removed": {`{env: [{name: A}]}`, `{env: [{name: A}, {name: B}]}`, false},
+		"an item that somebody changed": {`{env: [{name: A, value: "2"}]}`, `{env: [{name: A, value: "1"}]}`, false},
+		"a list without a key in another order": {
+			`{args: [b, a]}`, `{args: [a, b]}`, false,
+		},
+		"a list without a key with one item more": {`{args: [a, b]}`, `{args: [a]}`, false},
+		"a label more in a selector":              {`{selector: {app: a, tier: b}}`, `{selector: {app: a}}`, false},
+		"a selector as it should be":              {`{selector: {app: a}}`, `{selector: {app: a}}`, true},
+		"a node label more":                       {`{nodeSelector: {zone: a, disk: b}}`, `{nodeSelector: {zone: a}}`, false},
+		"a reference that somebody made optional": {
+			`{env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}]}`,
+			`{env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}`, false,
+		},
+		"a spread constraint of somebody else beside ours": {
+			`{topologySpreadConstraints: [{topologyKey: rack, whenUnsatisfiable: DoNotSchedule}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`,
+			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`, true,
+		},
+		"two spread constraints for the same topology, and one is not as it should be": {
+			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 2}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`,
+			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 1}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`, false,
+		},
+		"two ports with one number, which their names tell apart": {
+			`{ports: [{name: b, containerPort: 80}, {name: a, containerPort: 80}]}`, `{ports: [{name: a, containerPort: 80}, {name: b, containerPort: 80}]}`, true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var actual, want any
+			for text, into := range map[string]*any{tc.actual: &actual, tc.want: &want} {
+				if err := yaml.Unmarshal([]byte(text), into); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.actual == tc.want {
+				actual = want
+			}
+			if got := contains(actual, want); got != tc.expected {
+				t.Errorf("contains(%s, %s) = %t", tc.actual, tc.want, got)
+			}
+		})
+	}
+}
+
+func TestHolds(t *testing.T) {
+	gs := service()
+	wanted := resources.PodDisruptionBudget(gs, v1alpha1.Blue)
+	hash, err := hashOf(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	budget := func(version string, changes ...func(*policyv1.PodDisruptionBudget)) client.Object {
+		live := &policyv1.PodDisruptionBudget{ObjectMeta: ownedBy(gs, "hello")}
+		live.ResourceVersion, live.Labels = version, resources.Labels(gs)
+		live.Annotations = map[string]string{annotationIntent: hash}
+		live.Spec.MaxUnavailable = wanted.Spec.MaxUnavailable
+		live.Spec.UnhealthyPodEvictionPolicy = wanted.Spec.UnhealthyPodEvictionPolicy
+		live.Spec.Selector = &metav1.LabelSelector{MatchLabels: resources.SelectorLabels(gs, v1alpha1.Blue)}
+		for _, change := range changes {
+			change(live)
+		}
+		return live
+	}
+	config := func(immutable bool) client.Object {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationIntent: hash}}, Immutable: &immutable}
+	}
+	r := &Reconciler{}
+	for _, tc := range []struct {
+		name     string
+		live     client.Object
+		expected bool
+	}{
+		{"as it was applied", budget("10"), true},
+		{"the version that was looked at before", budget("10"), true},
+		{"what was applied last is something else", budget("11", func(b *policyv1.PodDisruptionBudget) { b.Annotations[annotationIntent] = "other" }), false},
+		{"a field that somebody changed in a later version", budget("12", func(b *policyv1.PodDisruptionBudget) { b.Labels[v1alpha1.LabelInstance] = "x" }), false},
+		{"a selector that somebody narrowed", budget("13", func(b *policyv1.PodDisruptionBudget) {
+			b.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "x", Operator: metav1.LabelSelectorOpExists}}
+		}), false},
+		{"a label of somebody else", budget("14", func(b *policyv1.PodDisruptionBudget) { b.Labels["team"] = "x" }), true},
+		{"an immutable ConfigMap, whose data are not in the cache", config(true), true},
+		{"a ConfigMap that anybody may change", config(false), false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := r.holds(gs, "PodDisruptionBudget", tc.live, wanted, hash)
+			if err != nil || got != tc.expected {
+				t.Errorf("holds = %t, %v", got, err)
+			}
+		})
+	}
+}

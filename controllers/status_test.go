@@ -1,0 +1,242 @@
+package controllers
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// situation is what a status is made of.
+type situation struct {
+	o       *observation
+	plan    rollout.Plan
+	trouble *problem
+	pods    string
+}
+
+// situations are those that differ in what status says of them.
+func situations() map[string]struct {
+	change func(*situation)
+	want   string // the conditions, with their reasons, where True
+	ready  string // the reason of Ready
+} {
+	type row = struct {
+		change func(*situation)
+		want   string
+		ready  string
+	}
+	rollOut := func(step v1alpha1.RolloutStep) func(*situation) {
+		return func(s *situation) {
+			s.o.state.Wanted = "new"
+			s.plan.Rollout = &v1alpha1.RolloutStatus{Revision: "new", Step: step, Message: "waiting"}
+			s.plan.Preview = rollout.Preview{Color: v1alpha1.Green, Revision: "new"}
+			s.plan.Colors[v1alpha1.Green] = rollout.Target{Revision: "new", Replicas: 2}
+		}
+	}
+	return map[string]row{
+		"all is well": {func(*situation) {}, "Available=EndpointsReady Ready=Serving", "Serving"},
+		"nothing exists yet": {func(s *situation) {
+			s.o.state.Colors, s.o.state.ActiveEndpoints, s.plan.Rollout.Step = nil, nil, v1alpha1.StepDeploying
+		}, "Progressing=Deploying Reconciling=RollingOut", "RollingOut"},
+		"a preview is being prepared":  {rollOut(v1alpha1.StepDeploying), "Available=EndpointsReady Progressing=Deploying Reconciling=RollingOut", "RollingOut"},
+		"a preview waits for approval": {rollOut(v1alpha1.StepWaitingForPromotion), "Available=EndpointsReady Progressing=WaitingForPromotion Reconciling=RollingOut", "RollingOut"},
+		"a preview does not start": {func(s *situation) {
+			rollOut(v1alpha1.StepDeploying)(s)
+			s.pods = "the image can't be pulled"
+		}, "Available=EndpointsReady Progressing=Deploying Reconciling=PodsNotStarting", "PodsNotStarting"},
+		"a rollout has failed": {rollOut(v1alpha1.StepFailed), "Available=EndpointsReady Stalled=ProgressDeadlineExceeded", "ProgressDeadlineExceeded"},
+		"the old colour is still warm": {func(s *situation) {
+			s.plan.Rollout.Step = v1alpha1.StepDraining
+		}, "Available=EndpointsReady Progressing=Draining Ready=Serving", "Serving"},
+		"a revision was taken back": {func(s *situation) {
+			s.plan.Rollout.Step = v1alpha1.StepCancelled
+		}, "Available=EndpointsReady Ready=Serving", "Serving"},
+		"pods are being added": {func(s *situation) { s.plan.Serving = 5 }, "Available=EndpointsReady Reconciling=Scaling", "Scaling"},
+		"a change that the Deployment's controller has not seen": {func(s *situation) {
+			blue := s.o.state.Colors[v1alpha1.Blue]
+			blue.Settled = false
+			s.o.state.Colors[v1alpha1.Blue] = blue
+		}, "Available=EndpointsReady Reconciling=Scaling", "Scaling"},
+		"no replica is wanted": {func(s *situation) { s.plan.Serving, s.o.state.ActiveEndpoints = 0, nil }, "Ready=ScaledToZero", "ScaledToZero"},
+		"no pod is ready any more": {func(s *situation) {
+			s.o.state.ActiveEndpoints = nil
+			s.o.state.Colors[v1alpha1.Blue] = rollout.Color{Revision: s.o.wanted.Name, Replicas: 2, Settled: true}
+		}, "Reconciling=Scaling", "Scaling"},
+		"a name is taken": {func(s *situation) {
+			s.trouble = problemOf(&nameTakenError{kind: "Service", name: "hello"})
+		}, "Available=EndpointsReady NameConflict=NameTaken Stalled=NameTaken", "NameTaken"},
+		"somebody fights": {func(s *situation) {
+			s.trouble = &problem{reason: v1alpha1.ReasonContested, message: "something keeps changing it"}
+		}, "Available=EndpointsReady Stalled=Contested", "Contested"},
+		"it is suspended during a rollout": {func(s *situation) {
+			rollOut(v1alpha1.StepDeploying)(s)
+			s.o.gs.Spec.Suspend = new(true)
+		}, "Available=EndpointsReady", "RollingOut"},
+		"the autoscaler has not reported": {func(s *situation) {
+			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
+		}, "Available=EndpointsReady Ready=Serving", "Serving"},
+		"the autoscaler decides": {func(s *situation) {
+			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
+			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
+			s.o.hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{
+				{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue, Reason: "ValidMetricFound", Message: "the HPA was able to compute 17 from cpu"},
+			}
+		}, "AutoscalingActive=ValidMetricFound Available=EndpointsReady Ready=Serving", "Serving"},
+		"the autoscaler can't measure": {func(s *situation) {
+			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
+			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
+			s.o.hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{
+				{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "FailedGetPodsMetric", Message: "no metrics"},
+			}
+		}, "Available=EndpointsReady Ready=Serving", "Serving"},
+	}
+}
+
+func newSituation(change func(*situation)) *situation {
+	o := serving(service())
+	s := &situation{o: o, plan: completed(o)}
+	change(s)
+	return s
+}
+
+func (s *situation) status() *v1alpha1.GinServiceStatus {
+	return statusOf(s.o, s.plan, s.trouble, s.pods)
+}
+
+func TestStatusSaysWhatIsGoingOn(t *testing.T) {
+	for name, tc := range situations() {
+		t.Run(name, func(t *testing.T) {
+			conditions := newSituation(tc.change).status().Conditions
+			var holding []string
+			for _, condition := range conditions {
+				if condition.Status == metav1.ConditionTrue {
+					holding = append(holding, condition.Type+"="+condition.Reason)
+				}
+				if condition.Message == "" || condition.ObservedGeneration != 3 {
+					t.Errorf("%+v", condition)
+				}
+			}
+			slices.Sort(holding)
+			if diff := cmp.Diff(tc.want, strings.Join(holding, " ")); diff != "" {
+				t.Error(diff)
+			}
+			if ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady); ready == nil || ready.Reason != tc.ready {
+				t.Errorf("Ready is %+v", ready)
+			}
+			for _, passing := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionNameConflict} {
+				if condition := apimeta.FindStatusCondition(conditions, passing); condition != nil && condition.Status != metav1.ConditionTrue {
+					t.Errorf("%s is there while it is not True", passing)
+				}
+			}
+		})
+	}
+}
+
+// A status that was stored and read back, an hour later, in the same situation, is the same: there is nothing to write.
+func TestStatusIsAtRest(t *testing.T) {
+	long := func(s *situation) {
+		s.trouble = &problem{reason: v1alpha1.ReasonRejected, message: "x" + strings.Repeat("界", maxMessage)}
+	}
+	rows := map[string]func(*situation){"a message that is too long": long}
+	for name, tc := range situations() {
+		rows[name] = tc.change
+	}
+	for name, change := range rows {
+		t.Run(name, func(t *testing.T) {
+			s := newSituation(change)
+			first := s.status()
+			text, err := json.Marshal(first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = newSituation(change)
+			if err := json.Unmarshal(text, &s.o.gs.Status); err != nil {
+				t.Fatal(err)
+			}
+			s.o.state.Now = start.Add(time.Hour)
+			if second := s.status(); !equality.Semantic.DeepEqual(&s.o.gs.Status, second) {
+				t.Error(cmp.Diff(&s.o.gs.Status, second))
+			}
+			for _, condition := range first.Conditions {
+				if len(condition.Message) > maxMessage || !utf8.ValidString(condition.Message) {
+					t.Errorf("%s has a message of %d bytes", condition.Type, len(condition.Message))
+				}
+			}
+		})
+	}
+}
+
+// From one situation to any other and back, what only passes goes, and what stays keeps the time of its last transition.
+func TestStatusLeavesNothingBehind(t *testing.T) {
+	all := situations()
+	for from, before := range all {
+		for to, after := range all {
+			s := newSituation(after.change)
+			s.o.gs.Status = *newSituation(before.change).status()
+			conditions := s.status().Conditions
+			clean := newSituation(after.change).status().Conditions
+			types := func(conditions []metav1.Condition) (types []string) {
+				for _, condition := range conditions {
+					types = append(types, condition.Type+"="+string(condition.Status))
+				}
+				slices.Sort(types)
+				return types
+			}
+			if diff := cmp.Diff(types(clean), types(conditions)); diff != "" {
+				t.Errorf("from %q to %q: %s", from, to, diff)
+			}
+		}
+	}
+}
+
+// An autoscaler reports another number every few seconds.
+func TestStatusKeepsWhatTheAutoscalerSaidFirst(t *testing.T) {
+	change := situations()["the autoscaler can't measure"].change
+	s := newSituation(change)
+	s.o.gs.Status = *s.status()
+	s.o.hpa.Status.Conditions[0].Message = "no metrics, for the second time"
+	if second := s.status(); !equality.Semantic.DeepEqual(&s.o.gs.Status, second) {
+		t.Error(cmp.Diff(&s.o.gs.Status, second))
+	}
+	s.o.hpa.Status.Conditions[0].Reason = "FailedGetResourceMetric"
+	if condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionAutoscalingActive); !strings.HasSuffix(condition.Message, "second time") {
+		t.Errorf("another reason comes with the message %q", condition.Message)
+	}
+}
+
+func TestColorRoles(t *testing.T) {
+	for name, tc := range map[string]struct {
+		step     v1alpha1.RolloutStep
+		replicas int32
+		want     v1alpha1.ColorRole
+	}{
+		"the preview of a rollout":        {v1alpha1.StepDeploying, 2, v1alpha1.RoleColorPreview},
+		"the old colour in a switch":      {v1alpha1.StepSwitching, 2, v1alpha1.RoleColorWarm},
+		"the old colour while it is kept": {v1alpha1.StepDraining, 2, v1alpha1.RoleColorWarm},
+		"the old colour afterwards":       {v1alpha1.StepCompleted, 0, v1alpha1.RoleColorIdle},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSituation(func(s *situation) {
+				s.plan.Rollout.Step = tc.step
+				s.plan.Colors[v1alpha1.Green] = rollout.Target{Revision: "other", Replicas: tc.replicas}
+			})
+			colors := s.status().Colors
+			if len(colors) != 2 || colors[0].Role != v1alpha1.RoleColorActive || colors[1].Role != tc.want {
+				t.Errorf("the colours are %+v", colors)
+			}
+		})
+	}
+}
