@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,7 +55,10 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 	var pods corev1.PodList
 	err := r.Live.List(ctx, &pods, client.InNamespace(o.gs.Namespace), client.MatchingLabels(resources.SelectorLabels(o.gs, color)),
 		client.Limit(askedPods))
-	if err != nil {
+	switch {
+	case apierrors.IsForbidden(err):
+		return remembered, nil // that something is wrong can be told without the why
+	case err != nil:
 		return "", fmt.Errorf("listing the pods of %s: %w", color, err)
 	}
 	return cmp.Or(troubleOf(pods.Items, o.state.Now), remembered), nil

@@ -15,8 +15,6 @@ import (
 type problem struct {
 	reason  string // of the conditions
 	message string
-	// terminal says that only a change of the GinService can help.
-	terminal bool
 	// retryAfter is when to try again, where something else may change.
 	retryAfter time.Duration
 }
@@ -24,7 +22,7 @@ type problem struct {
 const (
 	// conflictRetry is how soon a write is tried again that met a newer version of its object. The event of that version is on its way.
 	conflictRetry = 20 * time.Millisecond
-	// takenRetry is how often a name that was taken is tried again.
+	// takenRetry is how often a name that was taken is tried again, and an object that was invalid: an admission policy may have said so.
 	takenRetry = time.Minute
 	// rejectedRetry is how often a write is tried again that was forbidden, for a quota or a permission can change.
 	rejectedRetry = 30 * time.Second
@@ -37,7 +35,7 @@ func problemOf(err error) *problem {
 	case errors.As(err, &taken):
 		return &problem{reason: v1alpha1.ReasonNameTaken, message: taken.Error(), retryAfter: takenRetry}
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err):
-		return &problem{reason: v1alpha1.ReasonRejected, terminal: true, message: fmt.Sprintf("the API server refuses what spec asks for: correct it: %v", err)}
+		return &problem{reason: v1alpha1.ReasonRejected, retryAfter: takenRetry, message: fmt.Sprintf("the API server refuses what spec asks for: correct it: %v", err)}
 	case apierrors.IsForbidden(err):
 		return &problem{reason: v1alpha1.ReasonRejected, retryAfter: rejectedRetry, message: fmt.Sprintf(
 			"the API server forbids what spec asks for: a quota, an admission policy or the operator's permissions have to allow it: %v", err)}

@@ -26,9 +26,9 @@ func TestProblemOf(t *testing.T) {
 	}{
 		"nothing went wrong":                   {err: nil},
 		"a name is taken":                      {&nameTakenError{kind: "Service", name: "hello"}, v1alpha1.ReasonNameTaken, takenRetry, "delete or rename it"},
-		"the API server refuses a value":       {invalid, v1alpha1.ReasonRejected, 0, "is wrong"},
-		"the API server refuses the request":   {apierrors.NewBadRequest("no"), v1alpha1.ReasonRejected, 0, "correct it"},
-		"an object is too large":               {apierrors.NewRequestEntityTooLargeError("3 MiB"), v1alpha1.ReasonRejected, 0, "3 MiB"},
+		"the API server refuses a value":       {invalid, v1alpha1.ReasonRejected, takenRetry, "is wrong"},
+		"the API server refuses the request":   {apierrors.NewBadRequest("no"), v1alpha1.ReasonRejected, takenRetry, "correct it"},
+		"an object is too large":               {apierrors.NewRequestEntityTooLargeError("3 MiB"), v1alpha1.ReasonRejected, takenRetry, "3 MiB"},
 		"a quota or a policy forbids it":       {apierrors.NewForbidden(deployments, "hello-blue", errors.New("exceeded quota")), v1alpha1.ReasonRejected, rejectedRetry, "exceeded quota"},
 		"the API server is busy":               {err: apierrors.NewTooManyRequests("later", 1)},
 		"the API server fails":                 {err: apierrors.NewInternalError(errors.New("etcd is gone"))},
