@@ -131,8 +131,26 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	if o.state.PreviewEndpoints, err = r.readyEndpoints(ctx, gs, names.PreviewService(gs.Name), current); err != nil {
 		return err
 	}
+	o.countEndpoints()
 	o.checkSpec()
 	return nil
+}
+
+// countEndpoints takes pods that the preview Service's EndpointSlices show ready for available, unless they have to be ready for a while
+// first: traffic goes by the EndpointSlices, and the Deployment's status comes seconds later on a busy cluster. They are pods of the
+// revision, because the preview Service selects it; that there are no others is for the Deployment to say, which can get none once it has
+// said so of its newest template.
+func (o *observation) countEndpoints() {
+	previewed := o.state.Previewed
+	live, exists := o.state.Colors[previewed.Color]
+	wait := o.gs.Spec.MinReadySeconds
+	if !exists || live.Revision != previewed.Revision || !live.Settled || live.Updated != live.Current || (wait != nil && *wait > 0) {
+		return
+	}
+	shown := min(o.state.PreviewEndpoints[previewed.Color], live.Replicas)
+	live.Updated, live.Available = max(live.Updated, shown), max(live.Available, shown)
+	live.Current = live.Updated
+	o.state.Colors[previewed.Color] = live
 }
 
 // checkSpec finds what no schema can say. What serves then goes on as if the spec's revision had not changed, so that it can still be
@@ -171,7 +189,8 @@ func colorOf(deployment *appsv1.Deployment) rollout.Color {
 		Current:   deployment.Status.Replicas,
 		Updated:   deployment.Status.UpdatedReplicas,
 		Available: deployment.Status.AvailableReplicas,
-		Settled:   deployment.Status.ObservedGeneration >= deployment.Generation,
+		// A Deployment that has never changed has pods of one template only, whoever has counted them.
+		Settled: deployment.Status.ObservedGeneration >= deployment.Generation || deployment.Generation == 1,
 	}
 }
 
