@@ -99,6 +99,9 @@ func newLogger(o options) logr.Logger {
 
 // run starts the manager and returns when it has stopped: on a signal, or because the lease was lost.
 func run(ctx context.Context, o options) error {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(50) // an operator rests most of the time, and its caches stay: memory is worth more to it than CPU
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
