@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,33 +19,29 @@ import (
 )
 
 // execute carries a plan out, in an order that is safe to be cut off anywhere: history before the pods that need it, the colour that
-// serves before the other one, pods before the traffic to them, and what nobody needs any more last.
+// serves before the other one, pods before the traffic to them, and what nobody needs any more last. What fails stops no more than what
+// builds on it: traffic does not move, and all else is kept in order.
 func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.Plan) error {
+	var failures []error
 	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {
-		target, planned := plan.Colors[color]
-		if !planned {
-			continue
-		}
-		if err := r.applyColor(ctx, o, color, target); err != nil {
-			return err
+		if target, planned := plan.Colors[color]; planned {
+			failures = append(failures, r.applyColor(ctx, o, color, target))
 		}
 	}
-	if err := apply(ctx, r, o.gs, resources.PreviewService(o.gs, plan.Preview.Color, plan.Preview.Revision), o.preview, anyVersion); err != nil {
-		return err
+	failures = append(failures, apply(ctx, r, o.gs, resources.PreviewService(o.gs, plan.Preview.Color, plan.Preview.Revision), o.preview, anyVersion))
+	active := plan.Active
+	if plan.Switches(o.state) && errors.Join(failures...) != nil {
+		active = o.state.Selected
 	}
-	if err := apply(ctx, r, o.gs, resources.ActiveService(o.gs, plan.Active), o.active, sameVersion); err != nil {
-		return err
-	}
-	if plan.Switches(o.state) {
+	moved := apply(ctx, r, o.gs, resources.ActiveService(o.gs, active), o.active, sameVersion)
+	switch {
+	case moved != nil && plan.Switches(o.state):
+		active = o.state.Selected
+	case moved == nil && active != o.state.Selected && o.state.Selected.Valid():
 		r.pace.switched(client.ObjectKeyFromObject(o.gs), o.state.Now)
 	}
-	if err := r.applyAutoscaler(ctx, o); err != nil {
-		return err
-	}
-	if err := r.applyBudget(ctx, o, plan.Active); err != nil {
-		return err
-	}
-	return r.pruneHistory(ctx, o, plan)
+	failures = append(failures, moved, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, active), r.pruneHistory(ctx, o, plan))
+	return errors.Join(failures...)
 }
 
 // applyColor writes the Deployment of a colour, and before it what its revision needs.

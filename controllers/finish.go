@@ -32,8 +32,12 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 		return ctrl.Result{RequeueAfter: postponed.wait}, nil
 	}
 	trouble := problemOf(failure)
-	if failure != nil && trouble == nil {
-		return ctrl.Result{}, failure
+	transient := failure != nil && trouble == nil
+	if attempts := r.pace.failures(client.ObjectKeyFromObject(o.gs), transient); transient {
+		if attempts < tellAfterFailures {
+			return ctrl.Result{}, failure
+		}
+		trouble = &problem{reason: v1alpha1.ReasonReconcileError, message: fmt.Sprintf("writing to the API server fails and is tried again: %v", failure)}
 	}
 	if trouble != nil && plan.Switches(o.state) {
 		plan.Active, plan.Rollout, plan.Transitions = o.state.Selected, o.gs.Status.Rollout, nil
@@ -58,10 +62,15 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("writing status: %w", err)
 	}
-	if wait > 0 {
+	if wait > 0 && !transient {
 		return ctrl.Result{RequeueAfter: earliest(after, wait)}, nil
 	}
-	r.announce(o, plan, report)
+	if wait == 0 {
+		r.announce(o, plan, report)
+	}
+	if transient {
+		return ctrl.Result{}, failure
+	}
 	return ctrl.Result{RequeueAfter: after}, nil
 }
 
@@ -140,7 +149,7 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	}
 	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
 		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
-			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: "+trouble.Message)
+			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
 	}
 }
 
@@ -175,6 +184,7 @@ func metricTrouble(report *v1alpha1.GinServiceStatus, now time.Time) (*metav1.Co
 // worthWarning are the reasons of Ready that somebody has to help with.
 var worthWarning = map[string]bool{
 	v1alpha1.ReasonContested:       true,
+	v1alpha1.ReasonReconcileError:  true,
 	v1alpha1.ReasonNameTaken:       true,
 	v1alpha1.ReasonConfigTooLarge:  true,
 	v1alpha1.ReasonRejected:        true,

@@ -185,6 +185,32 @@ func TestFinishClassifiesFailures(t *testing.T) {
 	}
 }
 
+// A failure that stays is told, or a status from before it would go on saying that all is well.
+func TestFinishTellsOfAFailureThatStays(t *testing.T) {
+	gs := service()
+	w := newWorld(t, (&faults{}).funcs(), gs)
+	down := errors.New("a webhook does not answer")
+	nothing := func(*observation, *rollout.Plan) {}
+	for attempt := range tellAfterFailures + 2 {
+		if _, err := w.pass(t, gs, nothing, down); !errors.Is(err, down) {
+			t.Fatalf("attempt %d ended in %v, and would not be repeated", attempt, err)
+		}
+	}
+	ready := apimeta.FindStatusCondition(w.stored(t, gs).Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Reason != v1alpha1.ReasonReconcileError || !strings.Contains(ready.Message, down.Error()) {
+		t.Errorf("Ready is %+v", ready)
+	}
+	if told := w.told(); len(told) != 1 {
+		t.Errorf("told %q", told)
+	}
+	if _, err := w.pass(t, gs, nothing, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !apimeta.IsStatusConditionTrue(w.stored(t, gs).Status.Conditions, v1alpha1.ConditionReady) {
+		t.Error("it is over, and Ready does not say so")
+	}
+}
+
 func TestFinishTellsATroubleOnce(t *testing.T) {
 	gs := service()
 	w := newWorld(t, interceptor.Funcs{}, gs)

@@ -21,6 +21,8 @@ const (
 	repairBurst = 10
 	// repairInterval is how often it is from then on.
 	repairInterval = time.Second
+	// tellAfterFailures is how many passes in a row may fail before status says so: the queue has waited less than a second by then.
+	tellAfterFailures = 6
 	// metricPatience is how long an autoscaler may fail to measure what it scales on before a warning.
 	metricPatience = time.Minute
 )
@@ -36,7 +38,8 @@ type pace struct {
 type times struct {
 	numbers, asked, switching, warned time.Time
 
-	written map[string]repeated // by child
+	written  map[string]repeated // by child
+	failures int                 // passes in a row that ended in an error
 }
 
 // repeated is an intent that was written to a child, maybe again and again. paid is when as much time has passed as that may take.
@@ -167,4 +170,17 @@ func (p *pace) firstWarning(key types.NamespacedName, began time.Time) bool {
 	}
 	t.warned = began
 	return true
+}
+
+// failures counts the passes in a row that ended in an error, this one included.
+func (p *pace) failures(key types.NamespacedName, failed bool) int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	t := p.of(key)
+	if !failed {
+		t.failures = 0
+		return 0
+	}
+	t.failures++
+	return t.failures
 }

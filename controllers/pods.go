@@ -121,7 +121,7 @@ func troubleOf(pods []corev1.Pod, now time.Time) string {
 func podTrouble(pod *corev1.Pod, now time.Time) string {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return "pods can't be scheduled: " + condition.Message
+			return "pods can't be scheduled: free or add nodes, or change spec.resources or spec.scheduling: " + condition.Message
 		}
 	}
 	for _, container := range pod.Status.ContainerStatuses {

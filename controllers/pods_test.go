@@ -58,7 +58,7 @@ func TestTroubleOf(t *testing.T) {
 		"a pod that never gets ready":  {[]corev1.Pod{pod("a", corev1.ContainerStatus{State: running(time.Minute)})}, "pods run but are not ready: look at the answer of their readiness probe and at their logs"},
 		"an image that is not there":   {[]corev1.Pod{pod("a", waiting("ImagePullBackOff", "Back-off"))}, "the image example.com/hello:v2 can't be pulled: check spec.image and spec.imagePullSecrets"},
 		"a Secret that is not there":   {[]corev1.Pod{pod("a", waiting("CreateContainerConfigError", `secret "s" not found`))}, `the container can't be started: secret "s" not found: check spec.env, spec.envFrom, spec.command and spec.volumes`},
-		"a node that is not there":     {[]corev1.Pod{unscheduled}, "pods can't be scheduled: 0/1 nodes are available: 1 Insufficient cpu."},
+		"a node that is not there":     {[]corev1.Pod{unscheduled}, "pods can't be scheduled: free or add nodes, or change spec.resources or spec.scheduling: 0/1 nodes are available: 1 Insufficient cpu."},
 		"a crash loop while it waits":  {[]corev1.Pod{pod("a", crashed(4, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}))}, "the container ends with exit code 137 (OOMKilled) and is restarted: look at its logs"},
 		"a crash loop while it runs":   {[]corev1.Pod{pod("a", crashed(5, running(time.Second)))}, "the container ends with exit code 137 (OOMKilled) and is restarted: look at its logs"},
 		"the same trouble in each pod": {[]corev1.Pod{pod("a", waiting("ErrImagePull", "x")), pod("b", waiting("ImagePullBackOff", "y"))}, "the image example.com/hello:v2 can't be pulled: check spec.image and spec.imagePullSecrets"},

@@ -117,7 +117,7 @@ func (c *conditions) step() v1alpha1.RolloutStep {
 
 // stalled reports whether nothing gets further without help.
 func (c *conditions) stalled() bool {
-	return c.trouble != nil || c.step() == v1alpha1.StepFailed
+	return (c.trouble != nil && c.trouble.reason != v1alpha1.ReasonReconcileError) || c.step() == v1alpha1.StepFailed
 }
 
 func (c *conditions) ready() metav1.Condition {
@@ -127,6 +127,9 @@ func (c *conditions) ready() metav1.Condition {
 	switch step := c.step(); {
 	case c.trouble != nil:
 		condition.Reason, condition.Message = c.trouble.reason, c.trouble.message
+	case suspended(c.gs) && live.Revision != c.state.Wanted:
+		condition.Reason = v1alpha1.ReasonSuspended
+		condition.Message = fmt.Sprintf("spec.suspend is set: revision %s is not rolled out until it is taken away", c.state.Wanted)
 	case step == v1alpha1.StepFailed:
 		condition.Reason = v1alpha1.ReasonProgressDeadlineExceeded
 		condition.Message = fmt.Sprintf("revision %s: %s; change the spec to try again, or apply the one of revision %s to go back",
@@ -138,7 +141,7 @@ func (c *conditions) ready() metav1.Condition {
 		condition.Reason, condition.Message = v1alpha1.ReasonPodsNotStarting, c.pods
 	case live.Revision != c.state.Wanted || (step != v1alpha1.StepDraining && step != v1alpha1.StepCompleted && step != v1alpha1.StepCancelled):
 		condition.Reason, condition.Message = v1alpha1.ReasonRollingOut, "the wanted revision does not serve yet"
-		if record != nil {
+		if record != nil && record.Revision == c.state.Wanted {
 			condition.Message = record.Message
 		}
 	case c.plan.Serving == 0:

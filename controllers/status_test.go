@@ -84,7 +84,7 @@ func situations() map[string]struct {
 		"it is suspended during a rollout": {func(s *situation) {
 			rollOut(v1alpha1.StepDeploying)(s)
 			s.o.gs.Spec.Suspend = new(true)
-		}, "Available=EndpointsReady", "RollingOut"},
+		}, "Available=EndpointsReady", "Suspended"},
 		"the autoscaler has not reported": {func(s *situation) {
 			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
 		}, "Available=EndpointsReady Ready=Serving", "Serving"},

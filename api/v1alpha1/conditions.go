@@ -50,6 +50,8 @@ const (
 	ReasonRejected = "Rejected"
 	// ReasonContested says that something else keeps changing a child back, so that it is repaired at a slow rate.
 	ReasonContested = "Contested"
+	// ReasonReconcileError says that writing to the API server keeps failing, and is tried again.
+	ReasonReconcileError = "ReconcileError"
 	// ReasonPodsNotStarting says that pods of the wanted revision can't start; the message says why.
 	ReasonPodsNotStarting = "PodsNotStarting"
 	// ReasonAutoscalingUnknown says that the HorizontalPodAutoscaler has not reported yet.

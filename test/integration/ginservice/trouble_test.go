@@ -6,12 +6,16 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/kubelet"
@@ -146,6 +150,49 @@ var _ = Describe("trouble", func() {
 		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)).To(ContainSubstring("operator"))
 		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonRejected).Should(HaveLen(1))
 		stillServing(ctx, s)
+	})
+
+	It("keeps all else in order where one child is refused", func(ctx SpecContext) {
+		s := started(ctx, autoscaled(2, 5))
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image = image(s.namespace, "v2")
+			gs.Spec.Autoscaling.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: &autoscalingv2.HPAScalingRules{
+				Policies: []autoscalingv2.HPAScalingPolicy{{Type: "Bogus", Value: 1, PeriodSeconds: 1}},
+			}}
+		})
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Green))
+		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)
+		Eventually(func(g Gomega) {
+			budget := &policyv1.PodDisruptionBudget{}
+			g.Expect(k8s.Get(ctx, s.key(), budget)).To(Succeed())
+			g.Expect(budget.Spec.Selector.MatchLabels).To(HaveKeyWithValue(v1alpha1.LabelColor, "green"))
+		}).Should(Succeed())
+	})
+
+	It("says that the API server can't be written to, and goes on once it can", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		hook := &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}, Webhooks: []admissionv1.ValidatingWebhook{{
+			Name: "down.example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: new(admissionv1.SideEffectClassNone),
+			ClientConfig:      admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: s.namespace, Name: "nobody"}},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.namespace}},
+			Rules: []admissionv1.RuleWithOperations{{
+				Operations: []admissionv1.OperationType{admissionv1.OperationAll},
+				Rule:       admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}},
+			}},
+		}}}
+		Expect(k8s.Create(ctx, hook)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, hook))).To(Succeed()) })
+		refused := func() error {
+			deployment := s.deployment(ctx, v1alpha1.Blue)
+			metav1.SetMetaDataAnnotation(&deployment.ObjectMeta, "example.com/try", "1")
+			return k8s.Update(ctx, deployment, client.DryRunAll)
+		}
+		Eventually(refused).Should(MatchError(ContainSubstring("failed calling webhook")))
+		s.release(ctx, "v2")
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonReconcileError)).To(ContainSubstring("webhook"))
+		stillServing(ctx, s)
+		Expect(k8s.Delete(ctx, hook)).To(Succeed())
+		s.eventuallyServes(ctx, "v2")
 	})
 
 	It("keeps an autoscaler's trouble out of Ready", func(ctx SpecContext) {
