@@ -70,8 +70,14 @@ build: check-go ## Build the operator, the sample application and the load gener
 .PHONY: build-installer
 build-installer: ## Write everything that installs the operator to dist/install.yaml; IMAGE names another image
 	@mkdir -p dist
-	@image='$(IMAGE)'; printf '%s\n' 'resources: [../config/default]' \
-		"images: [{name: ghcr.io/gin-operator/gin-operator, newName: \"$${image%:*}\", newTag: \"$${image##*:}\"}]" >dist/kustomization.yaml
+	@image='$(IMAGE)'; case "$${image##*/}" in \
+		*@*|*:*) ;; \
+		*) echo 'build-installer: IMAGE is '"$$image"': give it a tag, as in '"$$image"':v0.1.0' >&2; exit 2 ;; \
+	esac; case "$$image" in \
+		*@*) version="digest: \"$${image#*@}\""; image=$${image%@*} ;; \
+		*) version="newTag: \"$${image##*:}\""; image=$${image%:*} ;; \
+	esac; printf '%s\n' 'resources: [../config/default]' \
+		"images: [{name: ghcr.io/gin-operator/gin-operator, newName: \"$$image\", $$version}]" >dist/kustomization.yaml
 	$(KUBECTL) kustomize dist >dist/install.yaml
 
 .PHONY: docker-build
@@ -138,7 +144,7 @@ verify: check-go ## Check that generated files are current, code is formatted an
 
 .PHONY: generate
 generate: bin/controller-gen ## Generate the API's methods
-	bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	bin/controller-gen object paths=./api/...
 
 .PHONY: manifests
 manifests: bin/controller-gen ## Generate the CustomResourceDefinition and the operator's role

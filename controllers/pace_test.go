@@ -10,7 +10,7 @@ import (
 
 var hello = types.NamespacedName{Namespace: "shop", Name: "hello"}
 
-// A fight of a hundred rounds a second, for a minute: field note P15.
+// A fight of a hundred rounds a second, for a minute.
 func TestPaceBoundsAFight(t *testing.T) {
 	var p pace
 	written := 0

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Command sampleapp is an instrumented Gin service: what a GinService runs in the demo and the tests, and a pattern to copy from.
 //
 // It reads the environment that the operator sets in a pod (PORT, METRICS_PORT, POD_NAME, GIN_SERVICE_*), says in each answer which

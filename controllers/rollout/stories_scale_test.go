@@ -318,7 +318,7 @@ var faults = map[string]story{
 			w.settle()
 		},
 	},
-	"the last healthy colour is a small preview's old size": {
+	"the last healthy colour has the old size of a small preview": {
 		guards: "a warm colour that is all there is doesn't shrink to the size of a preview",
 		gated:  true,
 		tell: func(w *world) {

@@ -150,7 +150,7 @@ var promotions = map[string]story{
 			w.pass()
 		},
 	},
-	"endpoints of an older preview don't count for a newer one": {
+	"endpoints of an older preview do not count for a newer one": {
 		guards: "the switch waits for exactly the revision that is wanted, not for pods that happen to have its colour",
 		tell: func(w *world) {
 			manual(w)
@@ -298,7 +298,7 @@ var rollbacks = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
-	"a crash loop doesn't wind the deadline up again": {
+	"a crash loop does not wind the deadline up again": {
 		guards: "the deadline counts from the start of the revision: pods that become ready one at a time and die again are no progress",
 		tell: func(w *world) {
 			served(w, "v1")
@@ -332,7 +332,7 @@ var rollbacks = map[string]story{
 			w.wait(time.Hour)
 		},
 	},
-	"a small preview that can't grow is given up": {
+	"a small preview that cannot grow is given up": {
 		guards: "a promotion that finds no room for its pods ends in Failed, and traffic stays",
 		tell: func(w *world) {
 			w.blueGreen().PreviewReplicas = new(int32(1))

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const otherCluster = "or use a cluster of your own (kind, a cloud's): nothing else in this project needs this one; " +
+const otherCluster = "or use a cluster of your own (kind, a cloud's): the demo and the end-to-end tests take it; " +
 	"hack/cluster/README.md says more"
 
 func requireRoot() error {

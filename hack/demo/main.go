@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Command demo shows, on a real Kubernetes, what a GinService does under load: it scales, goes to a new version and back again. Every
 // step is done with what a user has, kubectl and YAML files, and shown as it happens. The last lines are for scripts; the exit status is
 // 1 if anything went wrong, one failed request included. README.md beside it has the rest.
@@ -13,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/gin-operator/gin-operator/test/testbed"
 )
@@ -29,6 +30,7 @@ func main() {
 }
 
 func run() int {
+	ctrl.SetLogger(logr.Discard()) // what fails is returned, and shown
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, longest)

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Command load sends HTTP requests at a constant rate and tells which of them failed, how long they took, and which colour and
 // revision of a GinService answered them and when. It runs by hand or as a pod.
 //

@@ -223,7 +223,7 @@ var _ = Describe("interference", func() {
 			s.eventuallyServes(ctx, "v1")
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(child), child)).To(Succeed())
 			Expect(repaired(child)).To(BeTrue())
-			Expect(len(s.events(ctx, v1alpha1.ReasonContested))).To(BeNumerically("<=", 2))
+			Eventually(func() int { return len(s.events(ctx, v1alpha1.ReasonContested)) }).Should(And(BeNumerically(">=", 1), BeNumerically("<=", 2)))
 			s.release(ctx, "v2")
 			s.eventuallyServes(ctx, "v2")
 		},
