@@ -1,7 +1,6 @@
 package v1alpha1
 
 import (
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -27,16 +26,80 @@ type Autoscaling struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=8
 	Metrics []Metric `json:"metrics,omitempty"`
 
 	// behavior limits how fast the number of pods changes; it is passed through to the HorizontalPodAutoscaler. Default: that of
 	// Kubernetes.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="(!has(self.scaleUp) || [self.scaleUp].all(r, !has(r.stabilizationWindowSeconds) || (r.stabilizationWindowSeconds >= 0 && r.stabilizationWindowSeconds <= 3600))) && (!has(self.scaleDown) || [self.scaleDown].all(r, !has(r.stabilizationWindowSeconds) || (r.stabilizationWindowSeconds >= 0 && r.stabilizationWindowSeconds <= 3600)))",message="autoscaling.behavior: stabilizationWindowSeconds must be from 0 to 3600"
-	// +kubebuilder:validation:XValidation:rule="(!has(self.scaleUp) || [self.scaleUp].all(r, !has(r.selectPolicy) || r.selectPolicy in ['Max', 'Min', 'Disabled'])) && (!has(self.scaleDown) || [self.scaleDown].all(r, !has(r.selectPolicy) || r.selectPolicy in ['Max', 'Min', 'Disabled']))",message="autoscaling.behavior: selectPolicy must be Max, Min or Disabled"
-	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior,omitempty"`
+	Behavior *ScalingBehavior `json:"behavior,omitempty"`
 }
+
+// ScalingBehavior limits how fast the number of pods changes, in each direction.
+type ScalingBehavior struct {
+	// scaleUp limits growth. Default: the greater of 4 pods and 100 % in 15 seconds, without a stabilisation window.
+	// +optional
+	ScaleUp *ScalingRules `json:"scaleUp,omitempty"`
+
+	// scaleDown limits shrinking. Default: 100 % in 15 seconds, with a stabilisation window of 300 seconds.
+	// +optional
+	ScaleDown *ScalingRules `json:"scaleDown,omitempty"`
+}
+
+// ScalingRules limit how fast the number of pods changes in one direction. A field that is left out keeps Kubernetes' default.
+type ScalingRules struct {
+	// stabilizationWindowSeconds is how far back, in seconds, the autoscaler looks for a more careful recommendation than the newest
+	// one. Default: 0 for scaleUp, 300 for scaleDown.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	StabilizationWindowSeconds *int32 `json:"stabilizationWindowSeconds,omitempty"`
+
+	// selectPolicy says which of the policies counts: Max for the one that allows the most change, Min for the least, Disabled for no
+	// change in this direction. Default: Max.
+	// +optional
+	SelectPolicy ScalingPolicySelect `json:"selectPolicy,omitempty"`
+
+	// policies are the limits. Default: those of Kubernetes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Policies []ScalingPolicy `json:"policies,omitempty"`
+
+	// tolerance is by how much, as a fraction of the target such as "0.05", a measurement may be off before the number of pods
+	// changes. Default: that of the cluster, 0.1.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!quantity(string(self)).isLessThan(quantity('0'))",message="autoscaling.behavior: tolerance must be a fraction such as \"0.05\", not below 0"
+	Tolerance *resource.Quantity `json:"tolerance,omitempty"`
+}
+
+// ScalingPolicySelect says which policy counts where there are several.
+// +kubebuilder:validation:Enum=Max;Min;Disabled
+type ScalingPolicySelect string
+
+// ScalingPolicy limits the change in a span of time.
+type ScalingPolicy struct {
+	// type is Pods for a number of pods, or Percent for a part of those there are.
+	// +required
+	Type ScalingPolicyType `json:"type,omitempty"`
+
+	// value is that number, or percentage.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	Value int32 `json:"value,omitempty"`
+
+	// periodSeconds is the span of time, in seconds.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1800
+	PeriodSeconds int32 `json:"periodSeconds,omitempty"`
+}
+
+// ScalingPolicyType is the unit of a scaling policy.
+// +kubebuilder:validation:Enum=Pods;Percent
+type ScalingPolicyType string
 
 // MetricType is a kind of metric.
 // +kubebuilder:validation:Enum=CPU;Memory;Pods;Object;External
@@ -74,6 +137,7 @@ type Metric struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self != '.' && self != '..' && !self.contains('/') && !self.contains('%')",message="autoscaling.metrics: name must be that of a metric, and neither be '.' or '..' nor contain '/' or '%'"
 	Name string `json:"name,omitempty"`
 
 	// selector narrows the metric down by its labels, for types Pods, Object and External. Default: no restriction.
@@ -92,10 +156,12 @@ type Metric struct {
 
 	// averageValue is the wanted average over the pods, as a quantity such as "100" or "500m".
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="autoscaling.metrics: averageValue must be a quantity greater than 0, such as \"100\" or \"500m\""
 	AverageValue *resource.Quantity `json:"averageValue,omitempty"`
 
 	// value is the wanted total, as a quantity, for types Object and External.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="autoscaling.metrics: value must be a quantity greater than 0, such as \"100\" or \"500m\""
 	Value *resource.Quantity `json:"value,omitempty"`
 }
 
@@ -105,17 +171,20 @@ type MetricObjectReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="autoscaling.metrics: object.apiVersion must be a version such as v1, or a group and a version such as networking.k8s.io/v1"
 	APIVersion string `json:"apiVersion,omitempty"`
 
 	// kind is the kind of the object.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$')",message="autoscaling.metrics: object.kind must be a kind such as Ingress"
 	Kind string `json:"kind,omitempty"`
 
 	// name is the name of the object.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self != '.' && self != '..' && !self.contains('/') && !self.contains('%')",message="autoscaling.metrics: object.name must be that of an object, and neither be '.' or '..' nor contain '/' or '%'"
 	Name string `json:"name,omitempty"`
 }

@@ -17,7 +17,7 @@ type WorkloadSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="!self.matches('\\\\s')",message="image: must not contain white space"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^((([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?)|[[][0-9a-fA-F:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@[A-Za-z][-A-Za-z0-9_+.]*:[0-9a-fA-F]{32,})?$')",message="image: must be a reference such as registry.example.com/hello:v1.2.0 or hello@sha256:<digest>: no scheme, no white space, and lower case between the registry and the tag"
 	Image string `json:"image,omitempty"`
 
 	// imagePullPolicy says when the image is pulled. Default: that of Kubernetes, Always for the tag latest and IfNotPresent otherwise.
@@ -286,12 +286,14 @@ type Resources struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",message="resources.requests: keys must be cpu, memory, ephemeral-storage, hugepages-<size> or a resource with a domain, such as example.com/gpu"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !string(self[k]).startsWith('-'))",message="resources.requests: must not be negative"
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 
 	// limits are what a pod may use at most.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",message="resources.limits: keys must be cpu, memory, ephemeral-storage, hugepages-<size> or a resource with a domain, such as example.com/gpu"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !string(self[k]).startsWith('-'))",message="resources.limits: must not be negative"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 

@@ -24,7 +24,7 @@ var _ = Describe("autoscaling on CPU", func() {
 			spec.Autoscaling = &v1alpha1.Autoscaling{
 				MinReplicas: new(int32(1)), MaxReplicas: most,
 				Metrics:  []v1alpha1.Metric{{Type: v1alpha1.MetricCPU, AverageUtilization: new(int32(50))}},
-				Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32(5))}},
+				Behavior: &v1alpha1.ScalingBehavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(5))}},
 			}
 		})
 		create(ctx, gs)

@@ -19,6 +19,11 @@ var _ = Describe("A manifest that keeps the rules", func() {
 		func(ctx context.Context, spec string) { Expect(try(ctx, withSpec(spec))).To(Succeed()) },
 		Entry("an image alone", `{image: app}`),
 		Entry("an image by digest", `{image: "registry.example.com:5000/a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000"}`),
+		Entry("an image in a folder, with a tag", `{image: "library/hello-world__x.y:v1.2.0_rc-1"}`),
+		Entry("an image in a registry with a port", `{image: "localhost:5000/team/hello:v1"}`),
+		Entry("an image in a registry by its address", `{image: "[::1]:5000/hello"}`),
+		Entry("an image in a registry in upper case", `{image: Registry.Example.COM/hello}`),
+		Entry("an image by tag and digest", `{image: "ghcr.io/a/b:v1@sha256:0000000000000000000000000000000000000000000000000000000000000000"}`),
 		Entry("no replicas", `{image: app, replicas: 0}`),
 		Entry("a config as files, with keys that are no variables", `{image: app, configMountPath: /etc/app, config: {app.yaml: x, PORT: "1"}}`),
 		Entry("an empty value", `{image: app, env: [{name: A}]}`),
@@ -163,6 +168,12 @@ func longest() string {
 	list("  tolerations", 64, "  - {key: k%d, operator: Exists}\n")
 	list("  topologySpreadConstraints", 8, "  - {maxSkew: 1, topologyKey: t%d, whenUnsatisfiable: ScheduleAnyway}\n")
 	fmt.Fprintln(&b, "autoscaling:\n  maxReplicas: 10000")
-	list("  metrics", 16, "  - {type: Pods, name: m%d, averageValue: 1}\n")
+	list("  metrics", 8, "  - {type: Object, name: m"+strings.Repeat("m", 250)+"%d, value: 1, object: {apiVersion: v1, kind: K, name: "+
+		strings.Repeat("o", 253)+"}}\n")
+	fmt.Fprintln(&b, "  behavior:")
+	for _, direction := range []string{"scaleUp", "scaleDown"} {
+		fmt.Fprintf(&b, "    %s:\n      tolerance: 100m\n", direction)
+		list("      policies", 16, "      - {type: Pods, periodSeconds: 60, value: 1%d}\n")
+	}
 	return b.String()
 }

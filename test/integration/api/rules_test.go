@@ -16,7 +16,23 @@ import (
 var refusals = map[string]struct{ spec, path, message string }{
 	"white space in the image": {
 		`{image: "app: v1"}`,
-		"spec.image", "image: must not contain white space",
+		"spec.image", "image: must be a reference such as registry.example.com/hello:v1.2.0 or hello@sha256:<digest>",
+	},
+	"an image with a scheme": {
+		`{image: "https://registry.example.com/hello:v1"}`,
+		"spec.image", "image: must be a reference",
+	},
+	"an image in upper case": {
+		`{image: registry.example.com/Hello:v1}`,
+		"spec.image", "lower case between the registry and the tag",
+	},
+	"an image with two tags": {
+		`{image: "hello:v1:v2"}`,
+		"spec.image", "image: must be a reference",
+	},
+	"an image with half a digest": {
+		`{image: "hello@sha256:0123abcd"}`,
+		"spec.image", "image: must be a reference",
 	},
 	"a drain as long as the grace period": {
 		`{image: app, drainSeconds: 30, terminationGracePeriodSeconds: 30}`,
@@ -150,6 +166,14 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, resources: {limits: {CPU: 1}}}`,
 		"spec.resources.limits", "resources.limits: keys must be cpu, memory, ephemeral-storage",
 	},
+	"a request below zero": {
+		`{image: app, resources: {requests: {cpu: "-1"}}}`,
+		"spec.resources.requests", "resources.requests: must not be negative",
+	},
+	"a limit below zero": {
+		`{image: app, resources: {limits: {memory: "-1Gi"}}}`,
+		"spec.resources.limits", "resources.limits: must not be negative",
+	},
 	"a probe without a slash": {
 		`{image: app, probes: {readiness: {path: readyz}}}`,
 		"spec.probes.readiness.path", "probes: path must begin with '/'",
@@ -266,13 +290,33 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: CPU, averageUtilization: 50, averageValue: 1}]}}`,
 		"spec.autoscaling.metrics[0]", "autoscaling.metrics: needs exactly one target",
 	},
-	"a stabilisation window of days": {
-		`{image: app, autoscaling: {maxReplicas: 4, behavior: {scaleDown: {stabilizationWindowSeconds: 86400}}}}`,
-		"spec.autoscaling.behavior", "autoscaling.behavior: stabilizationWindowSeconds must be from 0 to 3600",
+	"a metric's name that is no name": {
+		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Pods, name: http/requests, averageValue: 50}]}}`,
+		"spec.autoscaling.metrics[0].name", "autoscaling.metrics: name must be that of a metric, and neither be '.' or '..' nor contain '/' or '%'",
 	},
-	"a scaling policy that does not exist": {
-		`{image: app, autoscaling: {maxReplicas: 4, behavior: {scaleUp: {selectPolicy: Fastest}}}}`,
-		"spec.autoscaling.behavior", "autoscaling.behavior: selectPolicy must be Max, Min or Disabled",
+	"a target of nothing": {
+		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Pods, name: m, averageValue: 0}]}}`,
+		"spec.autoscaling.metrics[0].averageValue", `autoscaling.metrics: averageValue must be a quantity greater than 0, such as "100" or "500m"`,
+	},
+	"a total below zero": {
+		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: External, name: m, value: "-5"}]}}`,
+		"spec.autoscaling.metrics[0].value", "autoscaling.metrics: value must be a quantity greater than 0",
+	},
+	"an object's version with two groups": {
+		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Object, name: m, value: 1, object: {apiVersion: a/b/v1, kind: Ingress, name: i}}]}}`,
+		"spec.autoscaling.metrics[0].object.apiVersion", "autoscaling.metrics: object.apiVersion must be a version such as v1, or a group and a version",
+	},
+	"an object's kind that is none": {
+		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Object, name: m, value: 1, object: {apiVersion: v1, kind: pods/x, name: i}}]}}`,
+		"spec.autoscaling.metrics[0].object.kind", "autoscaling.metrics: object.kind must be a kind such as Ingress",
+	},
+	"an object's name that leads elsewhere": {
+		`{image: app, autoscaling: {maxReplicas: 4, metrics: [{type: Object, name: m, value: 1, object: {apiVersion: v1, kind: Pod, name: ..}}]}}`,
+		"spec.autoscaling.metrics[0].object.name", "autoscaling.metrics: object.name must be that of an object, and neither be '.' or '..'",
+	},
+	"a tolerance below zero": {
+		`{image: app, autoscaling: {maxReplicas: 4, behavior: {scaleUp: {tolerance: "-0.1"}}}}`,
+		"spec.autoscaling.behavior.scaleUp.tolerance", `autoscaling.behavior: tolerance must be a fraction such as "0.05", not below 0`,
 	},
 }
 

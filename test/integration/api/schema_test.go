@@ -12,7 +12,6 @@ import (
 // kubernetesTypes are the places where the schema has a type of Kubernetes as it is. Kubernetes bounds what is in there when the
 // child is created, and a child that it refuses ends in a condition.
 var kubernetesTypes = []string{
-	"spec.autoscaling.behavior.",
 	"spec.autoscaling.metrics[].selector.",
 	"spec.scheduling.affinity.nodeAffinity.",
 	"spec.scheduling.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector.",

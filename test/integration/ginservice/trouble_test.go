@@ -1,6 +1,7 @@
 package ginservice
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -154,11 +155,10 @@ var _ = Describe("trouble", func() {
 
 	It("keeps all else in order where one child is refused", func(ctx SpecContext) {
 		s := started(ctx, autoscaled(2, 5))
+		forbidScalingAbove(ctx, s, 5)
 		s.change(ctx, func(gs *v1alpha1.GinService) {
 			gs.Spec.Image = image(s.namespace, "v2")
-			gs.Spec.Autoscaling.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: &autoscalingv2.HPAScalingRules{
-				Policies: []autoscalingv2.HPAScalingPolicy{{Type: "Bogus", Value: 1, PeriodSeconds: 1}},
-			}}
+			gs.Spec.Autoscaling.MaxReplicas = 6
 		})
 		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Green))
 		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)
@@ -205,3 +205,34 @@ var _ = Describe("trouble", func() {
 		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
 	})
 })
+
+// forbidScalingAbove has the API server refuse autoscalers with a higher maximum in a service's namespace, and waits until it does.
+func forbidScalingAbove(ctx SpecContext, s *service, most int32) {
+	GinkgoHelper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
+	policy.Spec.Validations = []admissionv1.Validation{{Expression: fmt.Sprintf("object.spec.maxReplicas <= %d", most)}}
+	policy.Spec.MatchConstraints = &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+		RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{admissionv1.Update},
+			Rule:       admissionv1.Rule{APIGroups: []string{"autoscaling"}, APIVersions: []string{"*"}, Resources: []string{"horizontalpodautoscalers"}},
+		},
+	}}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
+	binding.Spec = admissionv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName:        policy.Name,
+		ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		MatchResources: &admissionv1.MatchResources{
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.namespace}},
+		},
+	}
+	for _, object := range []client.Object{policy, binding} {
+		Expect(k8s.Create(ctx, object)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(k8s.Delete(ctx, object)).To(Succeed()) })
+	}
+	Eventually(func() error {
+		hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+		Expect(k8s.Get(ctx, s.key(), hpa)).To(Succeed())
+		hpa.Spec.MaxReplicas = most + 1
+		return k8s.Update(ctx, hpa, client.DryRunAll)
+	}).Should(MatchError(ContainSubstring("denied request")))
+}
