@@ -12,8 +12,15 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // for a kubeconfig of a cloud, when the manager is run by hand
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -109,11 +116,8 @@ func run(ctx context.Context, o options) error {
 	config.QPS = -1                  // the API server's own priority and fairness decides
 	config.DisableCompression = true // of watches, event by event, which costs both sides more than it saves a network next door
 	config.UserAgent = "gin-operator/" + buildVersion()
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return err
-	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	scheme, err := newScheme()
+	if err != nil {
 		return err
 	}
 	manager, err := ctrl.NewManager(config, managerOptions(o, scheme))
@@ -137,6 +141,15 @@ func run(ctx context.Context, o options) error {
 	}
 	ctrl.Log.Info("Starting", "version", buildVersion(), "namespace", o.namespace)
 	return manager.Start(ctx)
+}
+
+// newScheme returns a scheme with the groups that the operator reads and writes. All of Kubernetes' would be megabytes more for the
+// garbage collector to look through.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	builder := runtime.NewSchemeBuilder(appsv1.AddToScheme, autoscalingv1.AddToScheme, autoscalingv2.AddToScheme, coordinationv1.AddToScheme,
+		corev1.AddToScheme, discoveryv1.AddToScheme, eventsv1.AddToScheme, policyv1.AddToScheme, v1alpha1.AddToScheme)
+	return scheme, builder.AddToScheme(scheme)
 }
 
 func managerOptions(o options, scheme *runtime.Scheme) ctrl.Options {

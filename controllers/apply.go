@@ -48,41 +48,69 @@ const (
 	sameVersion guard = true
 )
 
+// recipe is how to make an intent.
+type recipe[T any] struct {
+	// from is all that it is made of beside the spec of the GinService: with the same of both, build returns the same.
+	from  string
+	build func() T
+}
+
+// made is the recipe of an intent that is there already, because making it costs little.
+func made[T any](intent T, from string) recipe[T] {
+	return recipe[T]{from: from, build: func() T { return intent }}
+}
+
 // apply makes a child what it is wanted to be, if it isn't. live is the child as it was observed, or the nil of its type.
 func apply[T intent[T], L interface {
 	comparable
 	client.Object
-}](ctx context.Context, r *Reconciler, gs *v1alpha1.GinService, wanted T, live L, guarded guard) error {
+}](ctx context.Context, r *Reconciler, gs *v1alpha1.GinService, wanted recipe[T], live L, guarded guard) error {
 	var absent L
-	kind, name := fmt.Sprintf("%T", absent)[len("*v1."):], *wanted.GetName()
-	hash, err := hashOf(wanted)
-	if err != nil {
-		return fmt.Errorf("reading the intent for %s %s: %w", kind, name, err)
-	}
-	wanted = wanted.WithAnnotations(map[string]string{annotationIntent: hash})
-	switch {
-	case live == absent:
-		wanted = wanted.WithResourceVersion(neverVersion)
-	case !metav1.IsControlledBy(live, gs):
-		return &nameTakenError{kind: kind, name: name}
-	default:
-		same, err := r.holds(gs, kind, live, wanted, hash)
-		if err != nil {
-			return fmt.Errorf("comparing %s %s: %w", kind, name, err)
-		}
-		if same {
+	kind, service := fmt.Sprintf("%T", absent)[len("*v1."):], client.ObjectKeyFromObject(gs)
+	ours := live != absent && metav1.IsControlledBy(live, gs)
+	now := finding{recipe: fmt.Sprintf("%s %d %s", gs.UID, gs.Generation, wanted.from)}
+	var before finding
+	if ours {
+		now.version = versionOf(live)
+		before = r.held.of(service, kind+" "+live.GetName())
+		if before.recipe == now.recipe && before.version.equal(now.version) {
 			writes.WithLabelValues(kind, "unchanged").Inc()
 			return nil
 		}
-		wanted = wanted.WithUID(live.GetUID())
+	}
+	built := wanted.build()
+	name := *built.GetName()
+	var err error
+	if now.hash, err = hashOf(built); err != nil {
+		return fmt.Errorf("reading the intent for %s %s: %w", kind, name, err)
+	}
+	built = built.WithAnnotations(map[string]string{annotationIntent: now.hash})
+	switch {
+	case live == absent:
+		built = built.WithResourceVersion(neverVersion)
+	case !ours:
+		return &nameTakenError{kind: kind, name: name}
+	default:
+		same := before.hash == now.hash && before.version.equal(now.version)
+		if !same {
+			if same, err = holds(live, built, now.hash); err != nil {
+				return fmt.Errorf("comparing %s %s: %w", kind, name, err)
+			}
+		}
+		if same {
+			r.held.remember(service, kind+" "+name, now)
+			writes.WithLabelValues(kind, "unchanged").Inc()
+			return nil
+		}
+		built = built.WithUID(live.GetUID())
 		if guarded {
-			wanted = wanted.WithResourceVersion(live.GetResourceVersion())
+			built = built.WithResourceVersion(live.GetResourceVersion())
 		}
 	}
-	if err := r.mayWrite(gs, kind, name, hash); err != nil {
+	if err := r.mayWrite(gs, kind, name, now.hash); err != nil {
 		return err
 	}
-	return r.send(ctx, gs, wanted, kind, name, live == absent, newObject[L])
+	return r.send(ctx, gs, built, kind, name, live == absent, newObject[L])
 }
 
 // send writes an intent, and finds out who has the name where creating it met a conflict.
@@ -109,7 +137,7 @@ func (r *Reconciler) send(ctx context.Context, gs *v1alpha1.GinService, wanted r
 }
 
 // explainTaken tells a name that something else has from one that is ours: in a cache that is behind, or without the label that the cache
-// goes by, which is given back.
+// goes by, which is given back. Either is a conflict: the next pass finds it.
 func (r *Reconciler) explainTaken(ctx context.Context, gs *v1alpha1.GinService, kind, name string, into client.Object, conflict error) error {
 	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into); err != nil {
 		return fmt.Errorf("reading %s %s, whose name is taken: %w", kind, name, err)
@@ -125,7 +153,7 @@ func (r *Reconciler) explainTaken(ctx context.Context, gs *v1alpha1.GinService, 
 	if err := r.Client.Patch(ctx, into, patch, client.FieldOwner(FieldOwner)); err != nil {
 		return fmt.Errorf("giving %s %s its label back: %w", kind, name, err)
 	}
-	return nil
+	return fmt.Errorf("creating %s %s, which exists and has its label back: %w", kind, name, conflict)
 }
 
 // mayWrite returns an error where the same was written to a child too often of late: something answers each repair with another change.

@@ -28,12 +28,14 @@ func CacheOptions(namespace string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	configs := ours
 	configs.Transform = dropData
+	deployments := ours
+	deployments.Transform = dropBookkeeping
 	slices := ours
 	slices.Transform = dropEndpointDetail
 	options := cache.Options{
 		DefaultTransform: dropManagedFields,
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:                     ours,
+			&appsv1.Deployment{}:                     deployments,
 			&appsv1.ControllerRevision{}:             ours,
 			&corev1.Service{}:                        ours,
 			&corev1.ConfigMap{}:                      configs,
@@ -69,6 +71,14 @@ func dropData(object any) (any, error) {
 	return dropManagedFields(object)
 }
 
+// dropBookkeeping leaves out what the Deployment controller notes for itself in an annotation, soon after each change of a Deployment.
+func dropBookkeeping(object any) (any, error) {
+	if deployment, ok := object.(*appsv1.Deployment); ok {
+		delete(deployment.Annotations, "deployment.kubernetes.io/revision")
+	}
+	return dropManagedFields(object)
+}
+
 // dropEndpointDetail keeps of an EndpointSlice what readyEndpoints reads.
 func dropEndpointDetail(object any) (any, error) {
 	slice, ok := object.(*discoveryv1.EndpointSlice)
@@ -82,7 +92,7 @@ func dropEndpointDetail(object any) (any, error) {
 		}
 		slice.Endpoints[i] = kept
 	}
-	slice.Ports = nil
+	slice.Ports, slice.Annotations = nil, nil
 	return dropManagedFields(object)
 }
 

@@ -2,41 +2,72 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
-// held remembers which versions of children were compared with what is wanted and found to be it: most passes find most children as the
-// pass before left them. It is a memory only of this process.
+// held remembers which versions of children were found to be what is wanted: most passes find most children as the pass before left them,
+// and have no need to build and compare them again. It is a memory only of this process.
 type held struct {
 	mutex    sync.Mutex
-	services map[types.NamespacedName]map[string]string // of kind and name, the resourceVersion
+	services map[types.NamespacedName]map[string]finding // by kind and name of the child
 }
 
-func (h *held) knows(service types.NamespacedName, child, version string) bool {
+// finding says that a version of a child is what was wanted.
+type finding struct {
+	version version
+	recipe  string // what the intent was made of
+	hash    string // the intent's
+}
+
+// version is what tells the versions of a child apart of which one may be what is wanted, and the other may not. A generation counts the
+// changes of a spec, so that reports in status, of which there are many while pods start, make no new version.
+type version struct {
+	uid                 types.UID
+	number              string
+	labels, annotations map[string]string
+	owners              []metav1.OwnerReference
+}
+
+func versionOf(live client.Object) version {
+	v := version{uid: live.GetUID(), number: live.GetResourceVersion()}
+	if generation := live.GetGeneration(); generation > 0 {
+		v.number = strconv.FormatInt(generation, 10)
+		v.labels, v.annotations, v.owners = live.GetLabels(), live.GetAnnotations(), live.GetOwnerReferences()
+	}
+	return v
+}
+
+func (v version) equal(other version) bool {
+	return v.number != "" && v.uid == other.uid && v.number == other.number && maps.Equal(v.labels, other.labels) &&
+		maps.Equal(v.annotations, other.annotations) && equality.Semantic.DeepEqual(v.owners, other.owners)
+}
+
+func (h *held) of(service types.NamespacedName, child string) finding {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	return version != "" && h.services[service][child] == version
+	return h.services[service][child]
 }
 
-func (h *held) remember(service types.NamespacedName, child, version string) {
+func (h *held) remember(service types.NamespacedName, child string, found finding) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	if h.services == nil {
-		h.services = map[types.NamespacedName]map[string]string{}
+		h.services = map[types.NamespacedName]map[string]finding{}
 	}
 	if h.services[service] == nil {
-		h.services[service] = map[string]string{}
+		h.services[service] = map[string]finding{}
 	}
-	h.services[service][child] = version
+	h.services[service][child] = found
 }
 
 func (h *held) forget(service types.NamespacedName) {
@@ -47,17 +78,13 @@ func (h *held) forget(service types.NamespacedName) {
 
 // holds reports whether a live object is what an intent wants: the same intent was applied to it last, and every field of it still has
 // the value that it was given. Fields that the intent does not speak of may be anything.
-func (r *Reconciler) holds(gs *v1alpha1.GinService, kind string, live client.Object, wanted any, hash string) (bool, error) {
+func holds(live client.Object, wanted any, hash string) (bool, error) {
 	if live.GetAnnotations()[annotationIntent] != hash {
 		return false, nil
 	}
 	if config, ok := live.(*corev1.ConfigMap); ok {
 		// Its data are not in the cache, and can't have changed as long as it is immutable, which it can't cease to be.
 		return config.Immutable != nil && *config.Immutable, nil
-	}
-	service, child := client.ObjectKeyFromObject(gs), kind+" "+live.GetName()
-	if r.held.knows(service, child, live.GetResourceVersion()) {
-		return true, nil
 	}
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
 	if err != nil {
@@ -76,7 +103,6 @@ func (r *Reconciler) holds(gs *v1alpha1.GinService, kind string, live client.Obj
 			}
 		}
 	}
-	r.held.remember(service, child, live.GetResourceVersion())
 	return true, nil
 }
 

@@ -93,14 +93,12 @@ func TestHolds(t *testing.T) {
 	config := func(immutable bool) client.Object {
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationIntent: hash}}, Immutable: &immutable}
 	}
-	r := &Reconciler{}
 	for _, tc := range []struct {
 		name     string
 		live     client.Object
 		expected bool
 	}{
 		{"as it was applied", budget("10"), true},
-		{"the version that was looked at before", budget("10"), true},
 		{"what was applied last is something else", budget("11", func(b *policyv1.PodDisruptionBudget) { b.Annotations[annotationIntent] = "other" }), false},
 		{"a field that somebody changed in a later version", budget("12", func(b *policyv1.PodDisruptionBudget) { b.Labels[v1alpha1.LabelInstance] = "x" }), false},
 		{"a selector that somebody narrowed", budget("13", func(b *policyv1.PodDisruptionBudget) {
@@ -111,10 +109,46 @@ func TestHolds(t *testing.T) {
 		{"a ConfigMap that anybody may change", config(false), false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := r.holds(gs, "PodDisruptionBudget", tc.live, wanted, hash)
+			got, err := holds(tc.live, wanted, hash)
 			if err != nil || got != tc.expected {
 				t.Errorf("holds = %t, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestVersion: what is found once is looked at again when anything of it may differ, and not for each report in status.
+func TestVersion(t *testing.T) {
+	base := &policyv1.PodDisruptionBudget{ObjectMeta: ownedBy(service(), "hello")}
+	base.UID, base.Generation, base.ResourceVersion = "uid-2", 4, "100"
+	base.Labels = map[string]string{"a": "b"}
+	for name, tc := range map[string]struct {
+		change func(*policyv1.PodDisruptionBudget)
+		same   bool
+	}{
+		"nothing":             {func(*policyv1.PodDisruptionBudget) {}, true},
+		"a report in status":  {func(b *policyv1.PodDisruptionBudget) { b.ResourceVersion = "101" }, true},
+		"its spec":            {func(b *policyv1.PodDisruptionBudget) { b.Generation = 5 }, false},
+		"a label":             {func(b *policyv1.PodDisruptionBudget) { b.Labels["a"] = "c" }, false},
+		"an annotation":       {func(b *policyv1.PodDisruptionBudget) { b.Annotations = map[string]string{"a": "b"} }, false},
+		"its owner":           {func(b *policyv1.PodDisruptionBudget) { b.OwnerReferences[0].Controller = nil }, false},
+		"another of its name": {func(b *policyv1.PodDisruptionBudget) { b.UID = "uid-3" }, false},
+		"a kind without generations": {func(b *policyv1.PodDisruptionBudget) {
+			b.Generation = 0
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := base.DeepCopy()
+			tc.change(changed)
+			if got := versionOf(base).equal(versionOf(changed)); got != tc.same {
+				t.Errorf("equal = %t, want %t", got, tc.same)
+			}
+		})
+	}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{UID: "uid-4", ResourceVersion: "7"}}
+	later := service.DeepCopy()
+	later.ResourceVersion = "8"
+	if !versionOf(service).equal(versionOf(service.DeepCopy())) || versionOf(service).equal(versionOf(later)) || (version{}).equal(version{}) {
+		t.Error("an object without generations is known by its resourceVersion, and nothing is known of none")
 	}
 }

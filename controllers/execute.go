@@ -10,6 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,12 +31,12 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 			failures = append(failures, r.applyColor(ctx, o, color, target))
 		}
 	}
-	failures = append(failures, apply(ctx, r, o.gs, resources.PreviewService(o.gs, plan.Preview.Color, plan.Preview.Revision), o.preview, anyVersion))
+	failures = append(failures, r.applyPreview(ctx, o, plan.Preview))
 	active := plan.Active
 	if plan.Switches(o.state) && errors.Join(failures...) != nil {
 		active = o.state.Selected
 	}
-	moved := apply(ctx, r, o.gs, resources.ActiveService(o.gs, active), o.active, sameVersion)
+	moved := r.applyActive(ctx, o, active)
 	switch {
 	case moved != nil && plan.Switches(o.state):
 		active = o.state.Selected
@@ -42,6 +45,24 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 	}
 	failures = append(failures, moved, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, active), r.pruneHistory(ctx, o, plan))
 	return errors.Join(failures...)
+}
+
+func (r *Reconciler) applyActive(ctx context.Context, o *observation, active v1alpha1.Color) error {
+	wanted := recipe[*corev1ac.ServiceApplyConfiguration]{
+		from:  string(active),
+		build: func() *corev1ac.ServiceApplyConfiguration { return resources.ActiveService(o.gs, active) },
+	}
+	return apply(ctx, r, o.gs, wanted, o.active, sameVersion)
+}
+
+func (r *Reconciler) applyPreview(ctx context.Context, o *observation, preview rollout.Preview) error {
+	wanted := recipe[*corev1ac.ServiceApplyConfiguration]{
+		from: fmt.Sprintf("%s %s", preview.Color, preview.Revision),
+		build: func() *corev1ac.ServiceApplyConfiguration {
+			return resources.PreviewService(o.gs, preview.Color, preview.Revision)
+		},
+	}
+	return apply(ctx, r, o.gs, wanted, o.preview, anyVersion)
 }
 
 // applyColor writes the Deployment of a colour, and before it what its revision needs.
@@ -58,7 +79,13 @@ func (r *Reconciler) applyColor(ctx context.Context, o *observation, color v1alp
 	if live != nil && target.Replicas < replicasOf(live) {
 		guarded = sameVersion
 	}
-	return apply(ctx, r, o.gs, resources.Deployment(o.gs, color, revision, target.Replicas), live, guarded)
+	wanted := recipe[*appsv1ac.DeploymentApplyConfiguration]{
+		from: fmt.Sprintf("%s %s %d", color, target.Revision, target.Replicas),
+		build: func() *appsv1ac.DeploymentApplyConfiguration {
+			return resources.Deployment(o.gs, color, revision, target.Replicas)
+		},
+	}
+	return apply(ctx, r, o.gs, wanted, live, guarded)
 }
 
 // revision finds a revision by its name: the wanted one, or one from the history.
@@ -66,11 +93,18 @@ func (o *observation) revision(name string) (resources.Revision, bool) {
 	if name == o.wanted.Name {
 		return o.wanted, true
 	}
+	if revision, known := o.recorded[name]; known {
+		return revision, true
+	}
 	for i := range o.history {
 		if o.history[i].Labels[v1alpha1.LabelRevision] != name {
 			continue
 		}
 		if revision, err := resources.WorkloadOf(&o.history[i]); err == nil {
+			if o.recorded == nil {
+				o.recorded = map[string]resources.Revision{}
+			}
+			o.recorded[name] = revision
 			return revision, true
 		}
 	}
@@ -119,14 +153,18 @@ func (r *Reconciler) seedReplicas(ctx context.Context, gs *v1alpha1.GinService, 
 }
 
 func (r *Reconciler) applyAutoscaler(ctx context.Context, o *observation) error {
-	wanted := resources.HorizontalPodAutoscaler(o.gs)
 	switch {
-	case wanted == nil:
+	case o.gs.Spec.Autoscaling == nil:
 		return r.prune(ctx, o.gs, o.hpa, controls(o.gs, o.hpa))
 	case o.gs.Status.Selector == "":
 		// Without a selector, /scale is no target: the autoscaler would begin its life with a complaint. Writing status comes next.
 		return nil
 	default:
+		wanted := recipe[*autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration]{
+			build: func() *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
+				return resources.HorizontalPodAutoscaler(o.gs)
+			},
+		}
 		return apply(ctx, r, o.gs, wanted, o.hpa, anyVersion)
 	}
 }
@@ -136,7 +174,7 @@ func (r *Reconciler) applyBudget(ctx context.Context, o *observation, active v1a
 	if wanted == nil {
 		return r.prune(ctx, o.gs, o.pdb, controls(o.gs, o.pdb))
 	}
-	return apply(ctx, r, o.gs, wanted, o.pdb, anyVersion)
+	return apply(ctx, r, o.gs, made(wanted, string(active)), o.pdb, anyVersion)
 }
 
 // prune deletes a child that is wanted no longer, if it is ours. The next pass does not wait for the cache to show it: where somebody took

@@ -31,7 +31,7 @@ func (r *Reconciler) applyRevision(ctx context.Context, o *observation, revision
 		if err != nil {
 			return err
 		}
-		if err := apply(ctx, r, o.gs, wanted, snapshot, anyVersion); err != nil {
+		if err := apply(ctx, r, o.gs, made(wanted, revision.Name), snapshot, anyVersion); err != nil {
 			return err
 		}
 	}
@@ -42,7 +42,7 @@ func (r *Reconciler) applyRevision(ctx context.Context, o *observation, revision
 	if err != nil {
 		return fmt.Errorf("recording revision %s: %w", revision.Name, err)
 	}
-	return apply(ctx, r, o.gs, wanted, recorded, anyVersion)
+	return apply(ctx, r, o.gs, made(wanted, fmt.Sprint(*wanted.Revision, wanted.Annotations)), recorded, anyVersion)
 }
 
 // newest returns the revision that was recorded last, or "".

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -31,6 +32,7 @@ type observation struct {
 	hpa         *autoscalingv2.HorizontalPodAutoscaler
 	pdb         *policyv1.PodDisruptionBudget
 	history     []appsv1.ControllerRevision
+	recorded    map[string]resources.Revision // those of the history that were asked for in this pass
 	state       rollout.Observed
 	invalid     *problem // what is wrong with the spec, where the wanted revision can't be had
 }
@@ -67,10 +69,10 @@ func (r *Reconciler) observe(ctx context.Context, gs *v1alpha1.GinService) (*obs
 }
 
 // read reads one child from the cache, or nil where there is none. What the cache holds under the name of a child but this GinService
-// does not control is returned too: whoever wants to write it has to look.
+// does not control is returned too: whoever wants to write it has to look. What is returned is the cache's own: nobody may change it.
 func read[T client.Object](ctx context.Context, c client.Reader, gs *v1alpha1.GinService, name string, into T) (T, error) {
 	var none T
-	if err := c.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into, client.UnsafeDisableDeepCopy); err != nil {
 		if apierrors.IsNotFound(err) {
 			return none, nil
 		}
@@ -215,14 +217,11 @@ func (r *Reconciler) readyEndpoints(ctx context.Context, gs *v1alpha1.GinService
 		return nil, fmt.Errorf("listing EndpointSlices of Service %s: %w", service, err)
 	}
 	ready := map[v1alpha1.Color]map[string]bool{v1alpha1.Blue: {}, v1alpha1.Green: {}}
-	for _, slice := range slices.Items {
-		for _, endpoint := range slice.Endpoints {
-			if endpoint.TargetRef == nil || (endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready) {
-				continue
-			}
+	for i := range slices.Items {
+		for pod := range readyPods(&slices.Items[i]) {
 			for color, pods := range ready {
-				if strings.HasPrefix(endpoint.TargetRef.Name, names.Deployment(gs.Name, color)) {
-					pods[endpoint.TargetRef.Name] = true // once, though a dual-stack pod is in two slices
+				if strings.HasPrefix(pod, names.Deployment(gs.Name, color)) {
+					pods[pod] = true // once, though a dual-stack pod is in two slices
 				}
 			}
 		}
@@ -234,4 +233,17 @@ func (r *Reconciler) readyEndpoints(ctx context.Context, gs *v1alpha1.GinService
 		}
 	}
 	return counts, nil
+}
+
+// readyPods returns the names of the pods that an EndpointSlice shows ready.
+func readyPods(slice *discoveryv1.EndpointSlice) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range slice.Endpoints {
+			endpoint := &slice.Endpoints[i]
+			isReady := endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
+			if endpoint.TargetRef != nil && isReady && !yield(endpoint.TargetRef.Name) {
+				return
+			}
+		}
+	}
 }

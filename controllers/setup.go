@@ -10,14 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -37,18 +35,17 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err := indexer.IndexField(ctx, &discoveryv1.EndpointSlice{}, indexService, serviceIndex); err != nil {
 		return fmt.Errorf("indexing EndpointSlices: %w", err)
 	}
-	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GinService{}, handler.OnlyControllerOwner())
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("ginservice").
 		For(&v1alpha1.GinService{}, builder.WithPredicates(changed)).
-		Watches(&appsv1.Deployment{}, progress(owner)).
+		Watches(&appsv1.Deployment{}, progress(owner), builder.WithPredicates(deploymentNews)).
 		Owns(&corev1.Service{}).
-		Owns(&corev1.ConfigMap{}).
-		Owns(&appsv1.ControllerRevision{}).
-		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.Or(changed, predicate.LabelChangedPredicate{}))).
-		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(scalingChanged)).
-		Watches(&discoveryv1.EndpointSlice{}, progress(handler.EnqueueRequestsFromMapFunc(serviceOfSlice))).
+		Owns(&corev1.ConfigMap{}, builder.WithPredicates(notCreated)).
+		Owns(&appsv1.ControllerRevision{}, builder.WithPredicates(notCreated)).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(notCreated, predicate.Or(changed, predicate.LabelChangedPredicate{}))).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(notCreated, scalingNews)).
+		Watches(&discoveryv1.EndpointSlice{}, progress(handler.EnqueueRequestsFromMapFunc(serviceOfSlice)), builder.WithPredicates(endpointNews)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
 			ReconciliationTimeout:   reconcileTimeout,
@@ -56,20 +53,6 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		}).
 		Complete(r)
 }
-
-// scalingChanged lets an autoscaler's events through that matter here. It reports new measurements every few seconds.
-var scalingChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, isBefore := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
-	after, isAfter := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
-	if !isBefore || !isAfter {
-		return true
-	}
-	reportedBefore, reportedAfter := scalingActive(before), scalingActive(after)
-	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) || !equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
-		!equality.Semantic.DeepEqual(before.Annotations, after.Annotations) ||
-		(reportedBefore == nil) != (reportedAfter == nil) ||
-		(reportedBefore != nil && (reportedBefore.Status != reportedAfter.Status || reportedBefore.Reason != reportedAfter.Reason))
-}}
 
 // serviceOfSlice finds the GinService of an EndpointSlice. Kubernetes copies the labels of the Service to it.
 func serviceOfSlice(_ context.Context, slice client.Object) []reconcile.Request {
