@@ -63,7 +63,7 @@ func allComponents() []component {
 				"etcd": "control-plane", "kube-apiserver": "control-plane", "kube-controller-manager": "control-plane",
 				"kube-scheduler": "control-plane", "kubectl": "control-plane",
 			},
-			ldflags: kubernetesLDFlags, cold: "6 to 8 minutes",
+			ldflags: kubernetesLDFlags, cold: "6 to 12 minutes",
 		},
 		{
 			name: "kubelet, kube-proxy " + kubernetesVersion, group: groupNode,
@@ -106,7 +106,7 @@ func allComponents() []component {
 		{
 			name: "metrics-server " + metricsServerVersion, group: groupNode, module: "metrics-server",
 			packages: []string{"sigs.k8s.io/metrics-server/cmd/metrics-server"}, outputs: []string{"metrics-server"},
-			ldflags: "-s -w -X k8s.io/client-go/pkg/version.gitVersion=" + metricsServerVersion, cold: "about 2 minutes",
+			ldflags: "-s -w -X k8s.io/client-go/pkg/version.gitVersion=" + metricsServerVersion, cold: "2 to 4 minutes",
 		},
 		{
 			name: "CoreDNS " + coreDNSVersion, group: groupNode, module: "coredns",
