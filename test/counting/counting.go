@@ -32,7 +32,7 @@ func (c *Counter) KeepLog() {
 // Wrap returns a transport that counts a request and passes it on to next: it is an argument for rest.Config.Wrap.
 func (c *Counter) Wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		c.count(parse(req))
+		c.count(Parse(req))
 		return next.RoundTrip(req)
 	})
 }

@@ -59,9 +59,9 @@ func (k Key) changes() bool {
 	return !k.DryRun && k.Group != "authentication.k8s.io" && k.Group != "authorization.k8s.io"
 }
 
-// parse reads a request as the API server does: /api/v1/… or /apis/<group>/<version>/…, then namespaces/<namespace> unless the
+// Parse reads a request as the API server does: /api/v1/… or /apis/<group>/<version>/…, then namespaces/<namespace> unless the
 // object has none, then <resource>/<name>/<subresource>.
-func parse(req *http.Request) Request {
+func Parse(req *http.Request) Request {
 	query := req.URL.Query()
 	r := Request{Query: req.URL.RawQuery}
 	r.DryRun = query.Get("dryRun") != ""

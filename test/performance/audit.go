@@ -6,41 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/gin-operator/gin-operator/test/counting"
 )
-
-// class is what a request to the API server is for.
-type class string
-
-const (
-	// classWrite changes an object.
-	classWrite class = "write"
-	// classEvent writes an Event.
-	classEvent class = "event"
-	// classRead is a get, or a list of one namespace: something that was not in a cache.
-	classRead class = "read"
-	// classInformer is a list or a watch of all namespaces: it fills a cache.
-	classInformer class = "informer"
-	// classOther is discovery, and whatever else names no object.
-	classOther class = "other"
-)
-
-// request is one request of the operator.
-type request struct {
-	at       time.Time
-	class    class
-	kind     string // "patch deployments", "update ginservices/status"
-	instance string // namespace/name of what it is about
-}
 
 // auditLog reads the requests of one user from an audit log that is still being written.
 type auditLog struct {
-	path     string
-	user     string
-	offset   int64
-	requests []request
+	requests
+
+	path   string
+	user   string
+	offset int64
 }
 
 // auditEvent is the part of an audit.k8s.io/v1 Event that is counted.
@@ -102,102 +79,16 @@ func (l *auditLog) add(line []byte) error {
 	if err != nil {
 		return fmt.Errorf("reading a line of the audit log: %w", err)
 	}
-	l.requests = append(l.requests, request{at: at, class: event.class(), kind: event.kind(), instance: event.instance()})
+	l.record(at, event.request())
 	return nil
 }
 
-func (e *auditEvent) class() class {
-	object := e.ObjectRef
-	switch {
-	case object == nil || object.APIGroup == "authentication.k8s.io" || object.APIGroup == "authorization.k8s.io":
-		return classOther
-	case slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, e.Verb):
-		if object.Resource == "events" {
-			return classEvent
-		}
-		return classWrite
-	case e.Verb != "get" && object.Namespace == "":
-		return classInformer
-	default:
-		return classRead
+// request is what the event says of its request, in the terms that requests without an audit log are read in too.
+func (e *auditEvent) request() counting.Request {
+	r := counting.Request{Key: counting.Key{Verb: e.Verb}}
+	if object := e.ObjectRef; object != nil {
+		r.Group, r.Resource, r.Subresource = object.APIGroup, object.Resource, object.Subresource
+		r.Namespace, r.Name = object.Namespace, object.Name
 	}
-}
-
-func (e *auditEvent) kind() string {
-	if e.ObjectRef == nil {
-		return e.Verb
-	}
-	kind := e.Verb + " " + e.ObjectRef.Resource
-	if e.ObjectRef.Subresource != "" {
-		kind += "/" + e.ObjectRef.Subresource
-	}
-	return kind
-}
-
-func (e *auditEvent) instance() string {
-	if e.ObjectRef == nil {
-		return ""
-	}
-	return e.ObjectRef.Namespace + "/" + e.ObjectRef.Name
-}
-
-// counts are numbers of requests.
-type counts struct {
-	writes, events, reads, informers int
-	kinds                            map[string]int
-}
-
-// count counts the requests of which include says true.
-func (l *auditLog) count(include func(request) bool) counts {
-	c := counts{kinds: map[string]int{}}
-	for _, r := range l.requests {
-		if !include(r) {
-			continue
-		}
-		switch r.class {
-		case classWrite:
-			c.writes++
-		case classEvent:
-			c.events++
-		case classRead:
-			c.reads++
-		case classInformer:
-			c.informers++
-		case classOther:
-			continue
-		}
-		c.kinds[r.kind]++
-	}
-	return c
-}
-
-// between includes the requests of a span of time.
-func between(from, to time.Time) func(request) bool {
-	return func(r request) bool { return !r.at.Before(from) && r.at.Before(to) }
-}
-
-// until includes the requests about each service up to a time of its own, and none before a common one. What a request is about is told
-// by its name: a child's begins with that of its service, and the names of the benchmark's services are not prefixes of one another.
-func until(from time.Time, ends map[string]time.Time) func(request) bool {
-	return func(r request) bool {
-		end, known := ends[serviceOf(r.instance)]
-		return known && !r.at.Before(from) && !r.at.After(end)
-	}
-}
-
-// serviceOf returns the name of the service that the name of an object begins with: "ns/svc-0001-blue" belongs to "svc-0001".
-func serviceOf(instance string) string {
-	_, name, _ := strings.Cut(instance, "/")
-	return name[:min(len(name), len(serviceName(0)))]
-}
-
-// quietSince returns when the operator last wrote something, an Event included, or from where it did not since then.
-func (l *auditLog) quietSince(from time.Time) time.Time {
-	since := from
-	for _, r := range l.requests {
-		if (r.class == classWrite || r.class == classEvent) && r.at.After(since) {
-			since = r.at
-		}
-	}
-	return since
+	return r
 }
