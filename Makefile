@@ -120,8 +120,8 @@ test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings u
 	go test -v -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
 
 .PHONY: bench
-bench: build bin/cluster ## Measure the operator against a real control plane with simulated pods; BENCH_FLAGS="-h" lists what can be set
-	@bin/cluster build control-plane kwok
+bench: build bin/cluster ## Measure the operator; BENCH_FLAGS="-h" lists what can be set, "-cluster" takes your cluster
+	@$(if $(filter -cluster --cluster -cluster=true --cluster=true,$(BENCH_FLAGS)),,bin/cluster build control-plane kwok)
 	$(GO_BUILD) -o bin/bench ./test/performance
 	bin/bench $(BENCH_FLAGS)
 

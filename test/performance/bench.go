@@ -18,20 +18,20 @@ const (
 	settledAfter          = 10 * time.Second
 	settledAfterCreation  = 80 * time.Second
 	restartObservation    = 15 * time.Second
-	namespaceFloor        = "floor"
-	namespacePacedFloor   = "floor-paced"
-	namespaceServices     = "services"
-	namespacePacedService = "services-paced"
+	namespaceFloor        = "gin-operator-bench-floor"
+	namespacePacedFloor   = "gin-operator-bench-floor-paced"
+	namespaceServices     = "gin-operator-bench-services"
+	namespacePacedService = "gin-operator-bench-services-paced"
 )
 
 // bench is a run.
 type bench struct {
 	*plane
 
+	site       site
 	options    options
 	kubeconfig string
 	operator   *operator
-	failed     func(error)
 	result     result
 }
 
@@ -42,7 +42,7 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if b.kubeconfig, err = installOperator(ctx, b.plane); err != nil {
+	if b.kubeconfig, err = b.site.installOperator(ctx); err != nil {
 		return err
 	}
 	if err := b.launch(ctx); err != nil {
@@ -68,10 +68,6 @@ func (b *bench) run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (*bench) say(format string, args ...any) {
-	fmt.Printf("%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
 func (b *bench) burst() load { return load{n: b.options.n, workers: b.options.workers} }
@@ -138,7 +134,7 @@ func (b *bench) floor(ctx context.Context, namespace string, l load) (created, u
 // launch starts the operator and waits until it waits for work.
 func (b *bench) launch(ctx context.Context) error {
 	var err error
-	if b.operator, err = startOperator(ctx, b.plane, b.options.manager, b.kubeconfig, b.failed); err != nil {
+	if b.operator, err = startOperator(ctx, b.plane, b.options.manager, b.kubeconfig); err != nil {
 		return err
 	}
 	return b.operator.waitIdle(ctx, 0)
@@ -204,7 +200,7 @@ func (b *bench) measureCreate(ctx context.Context) error {
 	if r.Settle, err = b.settle(ctx, settledAfterCreation, start, ended); err != nil {
 		return err
 	}
-	r.cost = b.costOf(b.audit.count(until(start, ended)), before, after)
+	r.cost = b.costOf(b.source.count(until(start, ended)), before, after)
 	return nil
 }
 
@@ -274,7 +270,7 @@ func (b *bench) measureUpgrade(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.cost = b.costOf(b.audit.count(between(start, time.Now())), before, after)
+	r.cost = b.costOf(b.source.count(between(start, time.Now())), before, after)
 	return nil
 }
 
@@ -293,16 +289,18 @@ func (b *bench) settle(ctx context.Context, quiet time.Duration, start time.Time
 		return settle{}, err
 	}
 	during, phase := between(start, time.Now()), until(start, ends)
-	c := b.audit.count(func(r request) bool { return during(r) && !phase(r) })
+	c := b.source.count(func(r request) bool { return during(r) && !phase(r) })
 	return settle{Seconds: seconds, cost: b.costOf(c, before, after)}, nil
 }
 
 // rest waits until the operator has written nothing for some time, and returns how many seconds after a phase its last write was.
 func (b *bench) rest(ctx context.Context, quiet time.Duration, phase time.Time) (float64, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it had %s", waitTimeout))
+	defer cancel()
 	since := phase
 	err := poll(ctx, func() (bool, error) {
-		err := b.audit.read()
-		since = b.audit.quietSince(phase)
+		err := b.source.read()
+		since = b.source.quietSince(phase)
 		return time.Since(since) > quiet+auditDelay, err
 	})
 	if err != nil {
@@ -338,10 +336,10 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.readAudit(ctx); err != nil {
+	if err := b.readSource(ctx); err != nil {
 		return err
 	}
-	c := b.audit.count(between(start, end))
+	c := b.source.count(between(start, end))
 	b.result.Idle = idle{
 		Seconds: end.Sub(start).Seconds(), Writes: c.writes, Events: c.events, Reads: c.reads, CPUSeconds: after.cpuSeconds - before.cpuSeconds,
 	}
@@ -349,12 +347,12 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	return nil
 }
 
-// readAudit reads the audit log when it has everything that was answered until now.
-func (b *bench) readAudit(ctx context.Context) error {
+// readSource reads the operator's requests when everything that was answered until now is there.
+func (b *bench) readSource(ctx context.Context) error {
 	if err := pause(ctx, auditDelay); err != nil {
 		return err
 	}
-	return b.audit.read()
+	return b.source.read()
 }
 
 // measureRestart ends the operator and starts it again.
@@ -379,10 +377,10 @@ func (b *bench) measureRestart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.readAudit(ctx); err != nil {
+	if err := b.readSource(ctx); err != nil {
 		return err
 	}
-	c := b.audit.count(between(start, end))
+	c := b.source.count(between(start, end))
 	b.result.Restart = restart{
 		Seconds: synced.Sub(start).Seconds(), Writes: c.writes, Events: c.events, Reads: c.reads, InformerRequests: c.informers,
 		CPUSeconds: used.cpuSeconds, RSSMiB: used.peakMiB,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,16 +52,21 @@ func TestMetricsAreSummedOverTheirLabels(t *testing.T) {
 }
 
 func TestTheFloorIsWhatTheOperatorMakes(t *testing.T) {
-	blue, err := floorObjects("ns", serviceName(7), imageBefore, v1alpha1.Blue)
+	blue, err := simulated.floorObjects("ns", serviceName(7), v1alpha1.Blue)
 	if err != nil {
 		t.Fatal(err)
 	}
-	green, err := floorObjects("ns", serviceName(7), imageAfter, v1alpha1.Green)
+	green, err := simulated.floorObjects("ns", serviceName(7), v1alpha1.Green)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if blue.deployment.Name == green.deployment.Name || blue.config.Name == green.config.Name || blue.history.Name == green.history.Name {
 		t.Error("two versions would take each other's names")
+	}
+	for want, set := range map[string]*floorSet{simulated.before: blue, simulated.after: green} {
+		if got := set.deployment.Spec.Template.Spec.Containers[0].Image; got != want {
+			t.Errorf("%s runs %s, not %s", set.deployment.Name, got, want)
+		}
 	}
 	if diff := cmp.Diff(blue.deployment.Spec.Selector.MatchLabels, blue.active.Spec.Selector); diff != "" {
 		t.Errorf("the active Service doesn't select the Deployment's pods: %s", diff)
@@ -116,8 +122,21 @@ func TestTheReportEndsInOneLineForScripts(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(out.String(), clusterNote) {
+		t.Error("limits that were made for this are excused")
+	}
 	if got.N != 3 || got.Create.WritesPerService != 4 || got.Upgrade.SwitchP99Seconds != 1.25 {
 		t.Errorf("the line says %+v", got)
+	}
+}
+
+func TestTheReportOfAClusterSaysWhatTheLimitsAreFor(t *testing.T) {
+	var out bytes.Buffer
+	if met, err := report(&out, &result{N: 3, cluster: true}, true); err != nil || !met {
+		t.Errorf("met is %t, error %v", met, err)
+	}
+	if !strings.Contains(out.String(), clusterNote) {
+		t.Error("limits that were made for another machine are not explained")
 	}
 }
 
@@ -127,6 +146,7 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		"no GinService":       {"-n", "0"},
 		"nobody to make them": {"-workers", "0"},
 		"a standstill":        {"-paced-rate", "0"},
+		"a cluster by name":   {"-cluster", "kind"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			flags := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -135,6 +155,43 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 				t.Errorf("%v was accepted", args)
 			}
 		})
+	}
+}
+
+func TestAClusterGetsFewerServicesUnlessAskedFor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args   []string
+		n      int
+		pacedN int
+	}{
+		"a control plane of its own": {n: ownN, pacedN: ownPacedN},
+		"a cluster":                  {args: []string{"-cluster"}, n: clusterN, pacedN: clusterPacedN},
+		"a cluster with room":        {args: []string{"-n", "200", "-cluster"}, n: 200, pacedN: clusterPacedN},
+		"as many as the other way":   {args: []string{"-cluster", "-paced-n=40"}, n: clusterN, pacedN: 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := parseFlags(flag.NewFlagSet("bench", flag.ContinueOnError), tc.args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.n != tc.n || o.pacedN != tc.pacedN || o.cluster != slices.Contains(tc.args, "-cluster") {
+				t.Errorf("%v was read as %+v", tc.args, o)
+			}
+		})
+	}
+}
+
+func TestAnErrorSaysWhyTheRunHadToEnd(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if err := because(ctx, io.EOF); err != io.EOF { //nolint:errorlint // nothing may be around it
+		t.Errorf("in a run that goes on, an error became %v", err)
+	}
+	cancel(io.ErrClosedPipe)
+	if got, want := because(ctx, context.Canceled).Error(), "io: read/write on closed pipe: context canceled"; got != want {
+		t.Errorf("the error says %q, not %q", got, want)
+	}
+	if got, want := because(ctx, context.Cause(ctx)).Error(), "io: read/write on closed pipe"; got != want {
+		t.Errorf("the error says %q, not %q", got, want)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // floorCreate creates the objects of the first version of each service, and returns when it began and when the Deployments were available.
 func (p *plane) floorCreate(ctx context.Context, namespace string, l load) (began, ended map[string]time.Time, err error) {
 	began, err = l.drive(ctx, func(ctx context.Context, name string) error {
-		set, err := floorObjects(namespace, name, imageBefore, v1alpha1.Blue)
+		set, err := p.workload.floorObjects(namespace, name, v1alpha1.Blue)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (p *plane) floorUpgrade(ctx context.Context, namespace string, l load) (beg
 	defer cancel(nil)
 	p.switchPrepared(ctx, namespace, l, cancel)
 	began, err = l.drive(ctx, func(ctx context.Context, name string) error {
-		set, err := floorObjects(namespace, name, imageAfter, v1alpha1.Green)
+		set, err := p.workload.floorObjects(namespace, name, v1alpha1.Green)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (p *plane) switchPrepared(ctx context.Context, namespace string, l load, fa
 }
 
 func (p *plane) switchFloor(ctx context.Context, namespace, name string) error {
-	set, err := floorObjects(namespace, name, imageAfter, v1alpha1.Green)
+	set, err := p.workload.floorObjects(namespace, name, v1alpha1.Green)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (l load) feed(ctx context.Context, queue chan<- string) {
 // createSample creates the GinService of a name.
 func (p *plane) createSample(namespace string) func(context.Context, string) error {
 	return func(ctx context.Context, name string) error {
-		if err := p.user.Create(ctx, sample(namespace, name)); err != nil {
+		if err := p.user.Create(ctx, p.workload.sample(namespace, name)); err != nil {
 			return fmt.Errorf("creating the GinService: %w", err)
 		}
 		return nil
@@ -87,7 +87,7 @@ func (p *plane) upgradeSample(namespace string) func(context.Context, string) er
 	return func(ctx context.Context, name string) error {
 		gs := &v1alpha1.GinService{}
 		gs.Namespace, gs.Name = namespace, name
-		patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"image":%q}}`, imageAfter))
+		patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"image":%q}}`, p.workload.after))
 		if err := p.user.Patch(ctx, gs, patch); err != nil {
 			return fmt.Errorf("changing the image: %w", err)
 		}

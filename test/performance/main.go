@@ -15,8 +15,15 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
+// The defaults of -n and -paced-n.
+const (
+	ownN, ownPacedN         = 200, 40
+	clusterN, clusterPacedN = 10, 5
+)
+
 // options are the flags.
 type options struct {
+	cluster   bool
 	n         int
 	workers   int
 	pacedN    int
@@ -31,9 +38,10 @@ type options struct {
 
 func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	var o options
-	flags.IntVar(&o.n, "n", 200, "Number of GinServices.")
+	flags.BoolVar(&o.cluster, "cluster", false, "Measure in the cluster that KUBECONFIG names, with images pushed to REGISTRY, instead of a control plane of its own.")
+	flags.IntVar(&o.n, "n", ownN, fmt.Sprintf("Number of GinServices. With -cluster, where each has up to two pods that really run, the default is %d.", clusterN))
 	flags.IntVar(&o.workers, "workers", 16, "Number of clients that create and change them, and of those of the floor.")
-	flags.IntVar(&o.pacedN, "paced-n", 40, "Number of GinServices that are created and changed one by one.")
+	flags.IntVar(&o.pacedN, "paced-n", ownPacedN, fmt.Sprintf("Number of GinServices that are created and changed one by one. With -cluster the default is %d.", clusterPacedN))
 	flags.Float64Var(&o.pacedRate, "paced-rate", 2, "How many of those in a second.")
 	flags.DurationVar(&o.idle, "idle", 30*time.Second, "How long to look on while nothing happens.")
 	flags.StringVar(&o.manager, "manager", "bin/manager", "The operator's binary.")
@@ -43,6 +51,9 @@ func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	flags.BoolVar(&o.skipPaced, "skip-paced", false, "Leave out what is done one by one.")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.cluster {
+		o.fitCluster(flags)
 	}
 	switch {
 	case flags.NArg() > 0:
@@ -55,6 +66,18 @@ func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	return o, nil
 }
 
+// fitCluster lowers the defaults to what a small cluster has room for.
+func (o *options) fitCluster(flags *flag.FlagSet) {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if !given["n"] {
+		o.n = clusterN
+	}
+	if !given["paced-n"] {
+		o.pacedN = clusterPacedN
+	}
+}
+
 func main() {
 	o, err := parseFlags(flag.CommandLine, os.Args[1:])
 	if err != nil {
@@ -63,7 +86,8 @@ func main() {
 	}
 	ctrl.SetLogger(logr.Discard()) // errors are returned
 	klog.SetLogger(logr.Discard())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // as in `make bench | head`, which must not end the benchmark before it has cleaned up
 	result, err := measure(ctx, o)
 	stop()
 	if err != nil {
@@ -97,18 +121,42 @@ func measure(ctx context.Context, o options) (_ *result, err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	plane, err := startPlane(ctx, dir, cancel)
-	b := &bench{plane: plane, options: o, failed: cancel, result: result{LoadAverage: load}}
+	site, err := openSite(ctx, o, dir, cancel)
+	b := &bench{plane: site.common(), site: site, options: o, result: result{LoadAverage: load, cluster: o.cluster}}
 	defer func() {
 		stopped := b.stop()
 		cancel(nil) // ends the watches, which the API server would wait for
-		err = errors.Join(err, stopped, plane.stop())
+		err = errors.Join(err, stopped, site.stop())
 	}()
-	if err != nil {
-		return nil, fmt.Errorf("starting the control plane: %w", err)
+	if err == nil {
+		err = b.run(ctx)
 	}
-	if err := b.run(ctx); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, because(ctx, err)
 	}
 	return &b.result, nil
+}
+
+// because adds to an error why the run had to end, for a request or a program that was cancelled does not know.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// openSite makes the site ready that the flags ask for. What it returns has to be stopped, also with an error.
+func openSite(ctx context.Context, o options, dir string, failed func(error)) (site, error) {
+	if o.cluster {
+		s, err := openClusterSite(ctx, dir, failed)
+		if err != nil {
+			err = fmt.Errorf("preparing the cluster: %w", err)
+		}
+		return s, err
+	}
+	s, err := startOwnSite(ctx, dir, failed)
+	if err != nil {
+		err = fmt.Errorf("starting the control plane: %w", err)
+	}
+	return s, err
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -25,29 +23,12 @@ type operator struct {
 	metrics string
 }
 
-// installOperator gives the operator's account its rights, and returns the path of its kubeconfig.
-func installOperator(ctx context.Context, p *plane) (string, error) {
-	if err := p.createNamespace(ctx, operatorNamespace); err != nil {
-		return "", err
-	}
-	kubectl := exec.CommandContext(ctx, p.Binary("kubectl"), "--kubeconfig", p.Kubeconfig(), "apply", "-k", filepath.Join("config", "rbac"))
-	if out, err := kubectl.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("applying config/rbac: %w: run the benchmark in the project's folder\n%s", err, out)
-	}
-	config, err := p.AddServiceAccount(operatorNamespace, operatorAccount)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(p.dir, "operator.kubeconfig")
-	return path, writeKubeconfig(path, config)
-}
-
-func startOperator(ctx context.Context, p *plane, program, kubeconfig string, failed func(error)) (*operator, error) {
+func startOperator(ctx context.Context, p *plane, program, kubeconfig string) (*operator, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	process, err := start("operator", p.dir, []string{"KUBECONFIG=" + kubeconfig}, failed, program,
+	process, err := start("operator", p.dir, []string{"KUBECONFIG=" + kubeconfig}, p.failed, program,
 		"--leader-elect=false", "--metrics-secure=false", "--metrics-bind-address="+address, "--health-probe-bind-address=0")
 	if err != nil {
 		return nil, err

@@ -14,6 +14,8 @@ type result struct {
 	CPUSeconds float64 `json:"cpuSeconds"`
 	// LoadAverage is that of the machine before the run, over a minute: other work spoils the figures.
 	LoadAverage float64 `json:"loadAverage"`
+	// cluster says that it was a cluster that was there before, which the limits of most targets are not for.
+	cluster bool
 }
 
 // cost is what the operator spent in a phase, for each GinService.

@@ -17,26 +17,35 @@ import (
 	"github.com/gin-operator/gin-operator/controllers/resources/names"
 )
 
-const (
-	imageBefore = "registry.example.com/hello:v1.2.0"
-	imageAfter  = "registry.example.com/hello:v1.3.0"
+// drainSeconds is how long the old colour stays after a switch: short, so that the benchmark sees rollouts end.
+const drainSeconds = 5
 
-	// drainSeconds is how long the old colour stays after a switch: short, so that the benchmark sees rollouts end.
-	drainSeconds = 5
-)
+// workload is what the services of the benchmark run.
+type workload struct {
+	// before and after are the images of the two versions.
+	before, after string
+	requests      corev1.ResourceList
+}
+
+// simulated is the workload where nothing is really started: its images need not exist.
+var simulated = workload{before: "registry.example.com/hello:v1.2.0", after: "registry.example.com/hello:v1.3.0"}
+
+// managedByFloor is what the label says on the objects of the floor that says gin-operator on the operator's.
+const managedByFloor = "plain-client"
 
 // serviceName returns the name of a service of the benchmark. All have the same length.
 func serviceName(i int) string { return fmt.Sprintf("svc-%05d", i) }
 
-// sample returns the GinService that is measured: two keys of configuration, and one to three pods by their CPU. So it has a ConfigMap, a
+// sample returns the GinService that is measured, with its first version: two keys of configuration, and one to three pods by their CPU. So it has a ConfigMap, a
 // ControllerRevision, a Deployment, two Services and an autoscaler, and, with one pod, no PodDisruptionBudget.
-func sample(namespace, name string) *v1alpha1.GinService {
+func (w *workload) sample(namespace, name string) *v1alpha1.GinService {
 	return &v1alpha1.GinService{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.GinServiceSpec{
 			WorkloadSpec: v1alpha1.WorkloadSpec{
-				Image:  imageBefore,
-				Config: map[string]string{"LOG_LEVEL": "info", "TIMEOUT": "30s"},
+				Image:     w.before,
+				Config:    map[string]string{"LOG_LEVEL": "info", "TIMEOUT": "30s"},
+				Resources: v1alpha1.Resources{Requests: w.requests},
 			},
 			Strategy: v1alpha1.Strategy{BlueGreen: v1alpha1.BlueGreen{ScaleDownDelaySeconds: ptr.To[int32](drainSeconds)}},
 			Autoscaling: &v1alpha1.Autoscaling{
@@ -58,12 +67,14 @@ type floorSet struct {
 	autoscaler *autoscalingv2.HorizontalPodAutoscaler
 }
 
-// floorObjects returns the objects of one colour. They come from the operator's own builders, so that they are the same size as what it
+// floorObjects returns the objects of one colour, which tells the version: blue is the first. They come from the operator's own builders, so that they are the same size as what it
 // writes; they have no owner, and the autoscaler's target is the Deployment.
-func floorObjects(namespace, name, image string, color v1alpha1.Color) (*floorSet, error) {
-	gs := sample(namespace, name)
+func (w *workload) floorObjects(namespace, name string, color v1alpha1.Color) (*floorSet, error) {
+	gs := w.sample(namespace, name)
 	gs.UID = types.UID("00000000-0000-0000-0000-" + strings.Repeat("0", 12-len(name)) + name)
-	gs.Spec.Image = image
+	if color == v1alpha1.Green {
+		gs.Spec.Image = w.after
+	}
 	revision := resources.RevisionOf(gs.Spec.WorkloadSpec)
 	record, err := resources.ControllerRevision(gs, revision, 1)
 	if err != nil {
@@ -88,7 +99,7 @@ func floorObjects(namespace, name, image string, color v1alpha1.Color) (*floorSe
 	}
 	for _, object := range []metav1.Object{set.config, set.history, set.deployment, set.preview, set.active, set.autoscaler} {
 		object.SetOwnerReferences(nil)
-		object.GetLabels()[v1alpha1.LabelManagedBy] = "plain-client"
+		object.GetLabels()[v1alpha1.LabelManagedBy] = managedByFloor
 	}
 	set.autoscaler.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{
 		APIVersion: "apps/v1", Kind: "Deployment", Name: names.Deployment(name, color),

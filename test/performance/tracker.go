@@ -12,7 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -60,7 +62,15 @@ func watch(ctx context.Context, config *rest.Config, scheme *runtime.Scheme) (*t
 	t := &tracker{times: map[string]map[milestone]map[string]time.Time{}, listeners: map[string]func(milestone, string){}}
 	config = rest.CopyConfig(config)
 	config.DisableCompression = true // the API server has better things to do
-	objects, err := cache.New(config, cache.Options{Scheme: scheme})
+	// Of a cluster that is used for other things, only what the operator and the floor make is watched.
+	made, err := labels.NewRequirement(v1alpha1.LabelManagedBy, selection.In, []string{v1alpha1.ManagedBy, managedByFloor})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the watches: %w", err)
+	}
+	ours := cache.ByObject{Label: labels.NewSelector().Add(*made)}
+	objects, err := cache.New(config, cache.Options{Scheme: scheme, ByObject: map[client.Object]cache.ByObject{
+		&appsv1.Deployment{}: ours, &corev1.Service{}: ours, &discoveryv1.EndpointSlice{}: ours,
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}

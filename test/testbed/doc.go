@@ -1,5 +1,5 @@
-// Package testbed gives the demo and the end-to-end tests a real cluster with the project's images in it, the operator installed on
-// request, and load from inside.
+// Package testbed gives the demo, the end-to-end tests and, on request, the benchmark a real cluster with the project's images in it, the
+// operator installed on request, and load from inside.
 //
 // The cluster is the checkout's own (see hack/cluster) unless the environment names another one: KUBECONFIG (or E2E_KUBECONFIG) the
 // cluster, REGISTRY the place to push images to, such as registry.example.com/team, that the cluster pulls from; REGISTRY_INSECURE=1 if
