@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -66,7 +67,7 @@ func apply[T intent[T], L interface {
 	client.Object
 }](ctx context.Context, r *Reconciler, gs *v1alpha1.GinService, wanted recipe[T], live L, guarded guard) error {
 	var absent L
-	kind, service := fmt.Sprintf("%T", absent)[len("*v1."):], client.ObjectKeyFromObject(gs)
+	kind, service := kindOf(absent), client.ObjectKeyFromObject(gs)
 	ours := live != absent && metav1.IsControlledBy(live, gs)
 	now := finding{recipe: fmt.Sprintf("%s %d %s", gs.UID, gs.Generation, wanted.from)}
 	var before finding
@@ -111,6 +112,12 @@ func apply[T intent[T], L interface {
 		return err
 	}
 	return r.send(ctx, gs, built, kind, name, live == absent, newObject[L])
+}
+
+// kindOf returns the kind of a child, from its Go type: *v2.HorizontalPodAutoscaler is a HorizontalPodAutoscaler.
+func kindOf(child client.Object) string {
+	_, kind, _ := strings.Cut(fmt.Sprintf("%T", child), ".")
+	return kind
 }
 
 // send writes an intent, and finds out who has the name where creating it met a conflict.

@@ -70,6 +70,13 @@ func (h *held) remember(service types.NamespacedName, child string, found findin
 	h.services[service][child] = found
 }
 
+// drop forgets a child that is deleted.
+func (h *held) drop(service types.NamespacedName, child string) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	delete(h.services[service], child)
+}
+
 func (h *held) forget(service types.NamespacedName) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -82,10 +89,7 @@ func holds(live client.Object, wanted any, hash string) (bool, error) {
 	if live.GetAnnotations()[annotationIntent] != hash {
 		return false, nil
 	}
-	if config, ok := live.(*corev1.ConfigMap); ok {
-		// Its data are not in the cache, and can't have changed as long as it is immutable, which it can't cease to be.
-		return config.Immutable != nil && *config.Immutable, nil
-	}
+	_, isConfig := live.(*corev1.ConfigMap)
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
 	if err != nil {
 		return false, err
@@ -95,12 +99,12 @@ func holds(live client.Object, wanted any, hash string) (bool, error) {
 		return false, err
 	}
 	for key, want := range fields {
-		switch key {
-		case "apiVersion", "kind": // a typed object from a cache has neither
-		default:
-			if !contains(actual[key], want) {
-				return false, nil
-			}
+		switch {
+		case key == "apiVersion" || key == "kind": // a typed object from a cache has neither
+		case key == "data" && isConfig:
+			// They are not in the cache, and can't have changed as long as the ConfigMap is immutable, which it can't cease to be.
+		case !contains(actual[key], want):
+			return false, nil
 		}
 	}
 	return true, nil

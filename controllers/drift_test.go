@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -90,9 +91,6 @@ func TestHolds(t *testing.T) {
 		}
 		return live
 	}
-	config := func(immutable bool) client.Object {
-		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationIntent: hash}}, Immutable: &immutable}
-	}
 	for _, tc := range []struct {
 		name     string
 		live     client.Object
@@ -105,12 +103,38 @@ func TestHolds(t *testing.T) {
 			b.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "x", Operator: metav1.LabelSelectorOpExists}}
 		}), false},
 		{"a label of somebody else", budget("14", func(b *policyv1.PodDisruptionBudget) { b.Labels["team"] = "x" }), true},
-		{"an immutable ConfigMap, whose data are not in the cache", config(true), true},
-		{"a ConfigMap that anybody may change", config(false), false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := holds(tc.live, wanted, hash)
 			if err != nil || got != tc.expected {
+				t.Errorf("holds = %t, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestHoldsConfig: the data of ConfigMaps are not in the cache, and are not looked for.
+func TestHoldsConfig(t *testing.T) {
+	gs := service()
+	gs.Spec.Config = map[string]string{"A": "b"}
+	wanted := resources.ConfigMap(gs, resources.RevisionOf(gs.Spec.WorkloadSpec))
+	for name, tc := range map[string]struct {
+		change   func(*corev1.ConfigMap)
+		expected bool
+	}{
+		"as it was applied":           {func(*corev1.ConfigMap) {}, true},
+		"that anybody may change":     {func(c *corev1.ConfigMap) { c.Immutable = new(false) }, false},
+		"that says nothing of that":   {func(c *corev1.ConfigMap) { c.Immutable = nil }, false},
+		"with a label that is wrong":  {func(c *corev1.ConfigMap) { c.Labels[v1alpha1.LabelInstance] = "x" }, false},
+		"without one of its labels":   {func(c *corev1.ConfigMap) { delete(c.Labels, v1alpha1.LabelUID) }, false},
+		"with a label of others":      {func(c *corev1.ConfigMap) { c.Labels["team"] = "x" }, true},
+		"of which another was wanted": {func(c *corev1.ConfigMap) { c.Annotations[annotationIntent] = "other" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			live := &corev1.ConfigMap{ObjectMeta: ownedBy(gs, *wanted.Name), Immutable: new(true)}
+			live.Labels, live.Annotations = maps.Clone(wanted.Labels), map[string]string{annotationIntent: "hash"}
+			tc.change(live)
+			if got, err := holds(live, wanted, "hash"); err != nil || got != tc.expected {
 				t.Errorf("holds = %t, %v", got, err)
 			}
 		})

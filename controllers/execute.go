@@ -18,6 +18,7 @@ import (
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/names"
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
@@ -97,7 +98,7 @@ func (o *observation) revision(name string) (resources.Revision, bool) {
 		return revision, true
 	}
 	for i := range o.history {
-		if o.history[i].Labels[v1alpha1.LabelRevision] != name {
+		if o.history[i].Name != names.Revisioned(o.gs.Name, name) {
 			continue
 		}
 		if revision, err := resources.WorkloadOf(&o.history[i]); err == nil {
@@ -184,6 +185,7 @@ func (r *Reconciler) prune(ctx context.Context, gs *v1alpha1.GinService, child c
 		return nil
 	}
 	uid := child.GetUID()
+	r.held.drop(client.ObjectKeyFromObject(gs), kindOf(child)+" "+child.GetName())
 	err := r.Client.Delete(ctx, child, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground),
 		client.DisableReadYourWritesConsistency)
 	if err = client.IgnoreNotFound(err); err != nil {

@@ -35,22 +35,25 @@ func (r *Reconciler) applyRevision(ctx context.Context, o *observation, revision
 			return err
 		}
 	}
-	if recorded != nil && (revision.Name != o.wanted.Name || o.newest() == revision.Name) {
-		return nil
+	gs, number := o.gs, o.lastNumber()+1
+	if controls(o.gs, recorded) && (revision.Name != o.wanted.Name || o.newest() == name) {
+		// The record stays as it is, with the cause of its own time.
+		gs, number = o.gs.DeepCopy(), recorded.Revision
+		gs.Annotations = map[string]string{v1alpha1.AnnotationChangeCause: recorded.Annotations[v1alpha1.AnnotationChangeCause]}
 	}
-	wanted, err := resources.ControllerRevision(o.gs, revision, o.lastNumber()+1)
+	wanted, err := resources.ControllerRevision(gs, revision, number)
 	if err != nil {
 		return fmt.Errorf("recording revision %s: %w", revision.Name, err)
 	}
 	return apply(ctx, r, o.gs, made(wanted, fmt.Sprint(*wanted.Revision, wanted.Annotations)), recorded, anyVersion)
 }
 
-// newest returns the revision that was recorded last, or "".
+// newest returns the name of the record that was made last, or "".
 func (o *observation) newest() string {
 	if len(o.history) == 0 {
 		return ""
 	}
-	return slices.MaxFunc(o.history, byNumber).Labels[v1alpha1.LabelRevision]
+	return slices.MaxFunc(o.history, byNumber).Name
 }
 
 func (o *observation) lastNumber() int64 {
@@ -69,16 +72,17 @@ func (r *Reconciler) pruneHistory(ctx context.Context, o *observation, plan roll
 	if o.gs.Spec.RevisionHistoryLimit != nil {
 		limit = int(*o.gs.Spec.RevisionHistoryLimit)
 	}
-	needed := map[string]bool{o.wanted.Name: true}
+	// By name, which nobody can take from a record, as he can its label.
+	needed := map[string]bool{names.Revisioned(o.gs.Name, o.wanted.Name): true}
 	for _, target := range plan.Colors {
-		needed[target.Revision] = true
+		needed[names.Revisioned(o.gs.Name, target.Revision)] = true
 	}
 	for _, live := range o.state.Colors {
-		needed[live.Revision] = true
+		needed[names.Revisioned(o.gs.Name, live.Revision)] = true
 	}
 	var old []appsv1.ControllerRevision
 	for _, revision := range o.history {
-		if !needed[revision.Labels[v1alpha1.LabelRevision]] {
+		if !needed[revision.Name] {
 			old = append(old, revision)
 		}
 	}

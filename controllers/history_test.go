@@ -14,6 +14,7 @@ import (
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/names"
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
@@ -118,7 +119,7 @@ func TestHistoryKnowsItsNewest(t *testing.T) {
 		revision, _ := record(gs, i)
 		o.history = append(o.history, *revision)
 	}
-	if o.newest() != "r12" || o.lastNumber() != 12 {
+	if o.newest() != "hello-r12" || o.lastNumber() != 12 {
 		t.Errorf("the newest is %q, %d", o.newest(), o.lastNumber())
 	}
 }
@@ -135,7 +136,7 @@ func TestRevisionsAreFoundByWhatTheyHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorded, _ := record(gs, 1)
-	recorded.Labels[v1alpha1.LabelRevision] = genuine.Name
+	recorded.Name, recorded.Labels = names.Revisioned(gs.Name, genuine.Name), nil // labels are anybody's to change
 	recorded.Data = *applied.Data
 	tampered, _ := record(gs, 2)
 	o.history = []appsv1.ControllerRevision{*tampered, *recorded}

@@ -7,10 +7,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
 // The predicates below let through what a pass would see, and nothing else: most of what Kubernetes reports of a child while its pods
@@ -18,6 +21,16 @@ import (
 
 // changed lets through a change of the spec or of an annotation.
 var changed = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+
+// statusLost lets through that somebody wiped status, which is rebuilt from the children. All else that status tells, the operator wrote.
+var statusLost = predicate.Funcs{
+	CreateFunc: func(event.CreateEvent) bool { return false }, DeleteFunc: func(event.DeleteEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, isBefore := e.ObjectOld.(*v1alpha1.GinService)
+		after, isAfter := e.ObjectNew.(*v1alpha1.GinService)
+		return isBefore && isAfter && len(before.Status.Conditions) > 0 && len(after.Status.Conditions) == 0
+	},
+}
 
 // notCreated leaves out the creation of children that nothing waits for. Only a pass of their GinService creates them, and one that
 // found another object in the way asks for the next by itself.
@@ -49,6 +62,9 @@ var deploymentNews = news(func(before, after *appsv1.Deployment) bool {
 var endpointNews = news(func(before, after *discoveryv1.EndpointSlice) bool {
 	return !slices.Equal(slices.Sorted(readyPods(before)), slices.Sorted(readyPods(after)))
 })
+
+// budgetNews leaves out how many pods may be evicted at the moment.
+var budgetNews = news(func(before, after *policyv1.PodDisruptionBudget) bool { return before.Generation != after.Generation })
 
 // scalingNews leaves out the measurements that an autoscaler reports every few seconds.
 var scalingNews = news(func(before, after *autoscalingv2.HorizontalPodAutoscaler) bool {

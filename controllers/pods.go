@@ -99,7 +99,11 @@ func refusedPods(deployment *appsv1.Deployment) string {
 				_, limited, _ := strings.Cut(after, ", limited: ")
 				message = before + ", limited: " + limited
 			}
-			return "pods are refused: " + message + ": raise the quota, or ask for less in spec.resources or spec.replicas"
+			advice := "create what is missing, or correct what spec names"
+			if strings.Contains(message, "exceeded quota") {
+				advice = "raise the quota, or ask for less in spec.resources or spec.replicas"
+			}
+			return "pods are refused: " + message + ": " + advice
 		}
 	}
 	return ""
@@ -121,6 +125,9 @@ func troubleOf(pods []corev1.Pod, now time.Time) string {
 func podTrouble(pod *corev1.Pod, now time.Time) string {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			if strings.Contains(condition.Message, "persistentvolumeclaim") {
+				return "pods can't be scheduled: create the claim that is missing, or correct spec.volumes: " + condition.Message
+			}
 			return "pods can't be scheduled: free or add nodes, or change spec.resources or spec.scheduling: " + condition.Message
 		}
 	}

@@ -44,9 +44,10 @@ func problemOf(err error) *problem {
 	}
 }
 
-// contention returns as a problem that something keeps changing a child back.
+// contention returns as a problem that something keeps changing a child back. It counts from now, as the writes do, and not from the start
+// of the pass, which may take long where the API server is slow.
 func (r *Reconciler) contention(o *observation) *problem {
-	child, calm := r.pace.contested(client.ObjectKeyFromObject(o.gs), o.state.Now)
+	child, calm := r.pace.contested(client.ObjectKeyFromObject(o.gs), r.Clock.Now())
 	if child == "" {
 		return nil
 	}

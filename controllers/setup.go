@@ -38,12 +38,12 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GinService{}, handler.OnlyControllerOwner())
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("ginservice").
-		For(&v1alpha1.GinService{}, builder.WithPredicates(changed)).
+		For(&v1alpha1.GinService{}, builder.WithPredicates(predicate.Or[client.Object](changed, statusLost))).
 		Watches(&appsv1.Deployment{}, progress(owner), builder.WithPredicates(deploymentNews)).
 		Owns(&corev1.Service{}).
 		Owns(&corev1.ConfigMap{}, builder.WithPredicates(notCreated)).
 		Owns(&appsv1.ControllerRevision{}, builder.WithPredicates(notCreated)).
-		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(notCreated, predicate.Or(changed, predicate.LabelChangedPredicate{}))).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(notCreated, budgetNews)).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(notCreated, scalingNews)).
 		Watches(&discoveryv1.EndpointSlice{}, progress(handler.EnqueueRequestsFromMapFunc(serviceOfSlice)), builder.WithPredicates(endpointNews)).
 		WithOptions(controller.Options{

@@ -3,6 +3,7 @@ package resources
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,17 +33,16 @@ func ControllerRevision(gs *v1alpha1.GinService, rev Revision, number int64) (*a
 		WithRevision(number), nil
 }
 
-// WorkloadOf reads a revision back from the history. It fails if the data isn't a workload, or isn't the one that the label
-// names, and then the record must not be used: somebody changed it, or a newer operator wrote what this one doesn't know.
+// WorkloadOf reads a revision back from the history. It fails if the data isn't a workload, or isn't the one that its name
+// ends with, and then the record must not be used: somebody changed it, or a newer operator wrote what this one doesn't know.
 func WorkloadOf(cr *appsv1.ControllerRevision) (Revision, error) {
 	var w v1alpha1.WorkloadSpec
 	if err := json.Unmarshal(cr.Data.Raw, &w); err != nil {
 		return Revision{}, fmt.Errorf("decoding the data of ControllerRevision %s: %w", cr.Name, err)
 	}
 	rev := RevisionOf(w)
-	if label := cr.Labels[v1alpha1.LabelRevision]; rev.Name != label {
-		return Revision{}, fmt.Errorf("ControllerRevision %s is labelled %s=%q, but its data is revision %q: delete it, and the operator goes on without it",
-			cr.Name, v1alpha1.LabelRevision, label, rev.Name)
+	if !strings.HasSuffix(cr.Name, "-"+rev.Name) {
+		return Revision{}, fmt.Errorf("the data of ControllerRevision %s is revision %q: delete it, and the operator goes on without it", cr.Name, rev.Name)
 	}
 	return rev, nil
 }

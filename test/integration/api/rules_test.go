@@ -70,8 +70,12 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, configMountPath: /etc/app, config: {..: "1"}}`,
 		"spec.config", "config: keys must be 1 to 253 letters",
 	},
+	"a config too large for an environment variable": {
+		`{image: app, config: {BIG: ` + strings.Repeat("x", 1<<17) + `}}`,
+		"spec", "config: a key and its value become one environment variable, which Linux limits to 128 KiB: set configMountPath",
+	},
 	"a config above the limit of a ConfigMap": {
-		`{image: app, config: {BIG: ` + strings.Repeat("x", 1<<20) + `}}`,
+		`{image: app, configMountPath: /etc/app, config: {BIG: ` + strings.Repeat("x", 1<<20) + `}}`,
 		"spec.config", "config: keys and values together must stay within 1 MiB, the limit of a ConfigMap: move large files",
 	},
 	"a relative configMountPath": {
