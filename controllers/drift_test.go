@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -174,5 +175,18 @@ func TestVersion(t *testing.T) {
 	later.ResourceVersion = "8"
 	if !versionOf(service).equal(versionOf(service.DeepCopy())) || versionOf(service).equal(versionOf(later)) || (version{}).equal(version{}) {
 		t.Error("an object without generations is known by its resourceVersion, and nothing is known of none")
+	}
+}
+
+func TestHeldForgetsWhatIsPruned(t *testing.T) {
+	var h held
+	key := types.NamespacedName{Namespace: "shop", Name: "hello"}
+	h.remember(key, "ConfigMap hello-r1", finding{recipe: "x"})
+	h.drop(key, "ConfigMap hello-r1")
+	if got := h.of(key, "ConfigMap hello-r1"); got.recipe != "" || len(h.services[key]) != 0 {
+		t.Errorf("still remembered: %+v", got)
+	}
+	if got := kindOf(&corev1.ConfigMap{}); got != "ConfigMap" {
+		t.Errorf("kindOf = %q", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -71,6 +72,39 @@ func TestScalingNews(t *testing.T) {
 		"no report":     {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.Conditions = nil }, true},
 		"its spec":      {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MaxReplicas = 4 }, true},
 	})
+}
+
+func TestBudgetNews(t *testing.T) {
+	base := &policyv1.PodDisruptionBudget{ObjectMeta: ownedBy(service(), "hello")}
+	base.Generation = 1
+	for name, tc := range map[string]change[*policyv1.PodDisruptionBudget]{
+		"how many may be evicted": {func(b *policyv1.PodDisruptionBudget) { b.Status.DisruptionsAllowed = 1 }, false},
+		"its spec":                {func(b *policyv1.PodDisruptionBudget) { b.Generation = 2 }, true},
+		"its owner":               {func(b *policyv1.PodDisruptionBudget) { b.OwnerReferences = nil }, true},
+	} {
+		after := base.DeepCopy()
+		tc.make(after)
+		if got := budgetNews.Update(event.UpdateEvent{ObjectOld: base, ObjectNew: after}); got != tc.news {
+			t.Errorf("%s: Update = %t, want %t", name, got, tc.news)
+		}
+	}
+}
+
+func TestStatusLost(t *testing.T) {
+	told, wiped := service(), service()
+	told.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady}}
+	for name, tc := range map[string]struct {
+		before, after *v1alpha1.GinService
+		lost          bool
+	}{
+		"wiped":         {told, wiped, true},
+		"first written": {wiped, told, false},
+		"as it was":     {told, told, false},
+	} {
+		if got := statusLost.Update(event.UpdateEvent{ObjectOld: tc.before, ObjectNew: tc.after}); got != tc.lost {
+			t.Errorf("%s: Update = %t, want %t", name, got, tc.lost)
+		}
+	}
 }
 
 // change is what happens to an object, and whether a pass has to look.

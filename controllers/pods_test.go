@@ -87,7 +87,7 @@ func TestRefusedPodsSayNothingThatChanges(t *testing.T) {
 	if before != want || after != want {
 		t.Errorf("refusedPods = %q, then %q", before, after)
 	}
-	if got := refused(`pods "x" is forbidden: no service account`); !strings.Contains(got, "refused: no service account: ") {
+	if got := refused(`pods "x" is forbidden: no service account`); !strings.Contains(got, "refused: no service account: create what is missing") {
 		t.Errorf("refusedPods = %q", got)
 	}
 	if got := refusedPods(nil) + refusedPods(&appsv1.Deployment{}); got != "" {

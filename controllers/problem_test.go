@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -53,5 +54,18 @@ func TestProblemOf(t *testing.T) {
 				t.Errorf("problem is %+v, want reason %s, retry after %s, and in the message %q", got, tc.reason, tc.retry, tc.says)
 			}
 		})
+	}
+}
+
+// A pass that takes long, because the API server is slow, is no fight: what it writes counts from when it was written.
+func TestOneWriteOfALongPassIsNoContention(t *testing.T) {
+	o := serving(service())
+	ended := start.Add(time.Minute)
+	r := &Reconciler{Clock: clocktesting.NewFakePassiveClock(ended)}
+	if err := r.mayWrite(o.gs, "Service", "hello", "intent"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.contention(o); got != nil {
+		t.Errorf("one write, and %+v", got)
 	}
 }

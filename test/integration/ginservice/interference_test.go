@@ -2,6 +2,7 @@ package ginservice
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -111,6 +112,52 @@ var _ = Describe("interference", func() {
 				}
 			}).Should(Succeed(), "annotations of %T", child)
 		}
+	})
+
+	It("keeps the configuration of what serves, and repairs its records, whatever becomes of their labels", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(1), config("LEVEL", "one"), manual, func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })
+		serving := s.get(ctx).Status.ActiveRevision
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		for _, child := range []client.Object{&appsv1.ControllerRevision{}, &corev1.ConfigMap{}} {
+			key := client.ObjectKey{Namespace: s.namespace, Name: s.name + "-" + serving}
+			Expect(k8s.Get(ctx, key, child)).To(Succeed())
+			before := child.GetUID()
+			for _, label := range []string{v1alpha1.LabelRevision, v1alpha1.LabelUID, v1alpha1.LabelInstance} {
+				patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, label))
+				Expect(k8s.Patch(ctx, child, patch)).To(Succeed())
+				Eventually(func(g Gomega) {
+					g.Expect(k8s.Get(ctx, key, child)).To(Succeed())
+					g.Expect(child.GetLabels()).To(HaveKey(label))
+				}).Should(Succeed(), "%T without %s", child, label)
+			}
+			Expect(child.GetUID()).To(Equal(before))
+		}
+		Expect(s.configOf(ctx, v1alpha1.Blue)).To(HaveKeyWithValue("LEVEL", "one"))
+	})
+
+	It("notices that a budget has lost its owner", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(2))
+		budget := &policyv1.PodDisruptionBudget{ObjectMeta: s.meta(s.name)}
+		Expect(k8s.Patch(ctx, budget, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"ownerReferences":null}}`)))).To(Succeed())
+		s.eventuallyCondition(ctx, v1alpha1.ConditionNameConflict, v1alpha1.ReasonNameTaken)
+	})
+
+	It("rebuilds at rest a status that somebody wiped", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(1))
+		before := s.get(ctx).Status
+		gs := s.get(ctx)
+		gs.Status = v1alpha1.GinServiceStatus{}
+		Expect(k8s.Status().Update(ctx, gs)).To(Succeed())
+		Eventually(func(g Gomega) {
+			now := s.get(ctx).Status
+			g.Expect(now.ActiveColor).To(Equal(before.ActiveColor))
+			g.Expect(now.ActiveRevision).To(Equal(before.ActiveRevision))
+			g.Expect(now.Selector).To(Equal(before.Selector))
+		}).Should(Succeed())
 	})
 
 	It("gives every child back the label that its cache goes by, and none is made anew", func(ctx SpecContext) {
