@@ -55,9 +55,6 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	plan = explainFailure(plan, pods)
 	report := statusOf(o, plan, trouble, pods)
 	after := nextLook(o, plan, trouble, report)
-	if o.gs.Spec.Autoscaling != nil && o.hpa == nil && o.gs.Status.Selector == "" && !suspended(o.gs) {
-		after = earliest(after, conflictRetry) // the autoscaler waits for the selector in this report, and no event tells of that
-	}
 	wait, err := r.writeStatus(ctx, o, report)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
@@ -222,6 +219,9 @@ func nextLook(o *observation, plan rollout.Plan, trouble *problem, report *v1alp
 	}
 	if mayHaveTrouble(o, plan, report.Conditions) {
 		after = earliest(after, patience)
+	}
+	if o.gs.Spec.Autoscaling != nil && o.hpa == nil && o.gs.Status.Selector == "" {
+		after = earliest(after, conflictRetry) // the autoscaler waits for the selector in this report, and no event tells of that
 	}
 	return after
 }

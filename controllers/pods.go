@@ -90,23 +90,26 @@ func refusedPods(deployment *appsv1.Deployment) string {
 	}
 	for _, condition := range deployment.Status.Conditions {
 		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-			message := condition.Message
-			if _, why, cut := strings.Cut(message, " is forbidden: "); cut { // what comes before has a pod's generated name
-				message = why
-			}
-			// What a quota counts changes with all that is in the namespace.
-			if before, after, found := strings.Cut(message, ", used: "); found {
-				_, limited, _ := strings.Cut(after, ", limited: ")
-				message = before + ", limited: " + limited
-			}
-			advice := "create what is missing, or correct what spec names"
-			if strings.Contains(message, "exceeded quota") {
-				advice = "raise the quota, or ask for less in spec.resources or spec.replicas"
-			}
-			return "pods are refused: " + message + ": " + advice
+			return adviseRefused(condition.Message)
 		}
 	}
 	return ""
+}
+
+// adviseRefused says what to do about pods that the API server refuses.
+func adviseRefused(message string) string {
+	if _, why, cut := strings.Cut(message, " is forbidden: "); cut { // what comes before has a pod's generated name
+		message = why
+	}
+	if !strings.Contains(message, "exceeded quota") {
+		return "pods are refused: " + message + ": create what is missing, or correct what spec names"
+	}
+	// What a quota counts changes with all that is in the namespace.
+	if before, after, found := strings.Cut(message, ", used: "); found {
+		_, limited, _ := strings.Cut(after, ", limited: ")
+		message = before + ", limited: " + limited
+	}
+	return "pods are refused: " + message + ": raise the quota, or ask for less in spec.resources or spec.replicas"
 }
 
 // troubleOf describes what keeps pods from becoming ready.
