@@ -52,7 +52,8 @@ type WorkloadSpec struct {
 	Ports Ports `json:"ports,omitzero"`
 
 	// config is the configuration of this version. It becomes an immutable ConfigMap of its own for each revision, given to the
-	// container as environment variables, or as files with configMountPath. All keys and values together must stay below 1 MiB.
+	// container as environment variables, or as files with configMountPath. All keys and values together must stay below 1 MiB, and
+	// as an environment variable a key and its value below 128 KiB.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=256
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$') && k != '.' && !k.startsWith('..'))",message="config: keys must be 1 to 253 letters, digits, '-', '_' and '.', and neither be '.' nor begin with '..'"
