@@ -100,8 +100,7 @@ var _ = Describe("a version that can't run", func() {
 		change(ctx, gs, configured("LOG_LEVEL", "warn"))
 		awaitReady(ctx, gs)
 		Expect(gs.Status.ActiveColor).To(Equal(v1alpha1.Green))
-		result := expectNoneFailed(ctx, traffic)
-		Expect(result.Revisions).To(HaveLen(2))
+		expectAnswers(ctx, traffic, 2)
 	})
 })
 

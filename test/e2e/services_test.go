@@ -185,6 +185,20 @@ func load(ctx context.Context, gs *v1alpha1.GinService, rate float64, paths ...s
 	return l
 }
 
+// expectAnswers waits until a number of revisions has answered, ends the load, and checks that no others have and that no request failed. A
+// node may still be writing its rules when the EndpointSlices have confirmed a switch.
+func expectAnswers(ctx context.Context, l *testbed.Load, revisions int) testbed.Result {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		soFar, err := l.Result(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(len(soFar.Revisions)).To(BeNumerically(">=", revisions), "%v", soFar.Revisions)
+	}).WithContext(ctx).Should(Succeed())
+	result := expectNoneFailed(ctx, l)
+	Expect(result.Revisions).To(HaveLen(revisions))
+	return result
+}
+
 // expectNoneFailed ends a load and returns its result, in which no request may have failed.
 func expectNoneFailed(ctx context.Context, l *testbed.Load) testbed.Result {
 	GinkgoHelper()
