@@ -36,8 +36,15 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 	for color, target := range plan.Colors {
 		expect(target.Revision != "" && target.Replicas >= 0, "no revision for "+string(color))
 	}
-	if plan.Switches(o) {
-		next := o.Colors[plan.Active]
+	// A selector that leads nowhere goes back to what served, with whatever pods that has: any is more than none.
+	selected := o.Colors[o.Selected]
+	astray := selected.Replicas == 0 && selected.Current == 0 && plan.Serving > 0 && o.LastActive == plan.Active
+	switch next := o.Colors[plan.Active]; {
+	case !plan.Switches(o):
+	case astray:
+		expect(next.Revision == o.LastRevision && next.Available > 0, "traffic goes back to a colour that has not served, or can't")
+		return problems
+	default:
 		expect(next.Revision == o.Wanted && next.Settled && next.Updated == next.Current,
 			"traffic moves to a colour that still has pods of another revision")
 		expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == o.Wanted,

@@ -166,12 +166,50 @@ var badTiming = map[string]decisionCase{
 		},
 		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
 	},
-	"the Deployment that serves is lost, and the status tells of the other colour: what is wanted takes its place": {
+	"the Deployment that serves is lost, and the status tells of the other colour, which is healthy: traffic goes back to it": {
 		given: func(o *rollout.Observed) {
 			delete(o.Colors, green)
-			o.Wanted, o.LastActive, o.LastRevision = "v3", blue, "v1"
+			o.Wanted, o.LastActive, o.LastRevision, o.ActiveEndpoints = "v3", blue, "v1", nil
+		},
+		want: decision{Active: blue, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the Deployment that serves is lost, and the status tells of the other colour, which is not healthy: what is wanted takes its place": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Colors[blue] = rollout.Color{Revision: "v1", Replicas: 3, Current: 3, Updated: 3, Settled: true}
+			o.Wanted, o.LastActive, o.LastRevision, o.ActiveEndpoints = "v3", blue, "v1", nil
 		},
 		want: decision{Active: green, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the Deployment that serves is lost, and the other colour holds something newer than what the status tells of: that doesn't serve": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Wanted, o.LastActive, o.LastRevision, o.ActiveEndpoints = "v3", blue, "v0", nil
+		},
+		want: decision{Active: green, Blue: v1, Green: v3, Step: v1alpha1.StepDeploying, LookAgain: 10 * time.Minute},
+	},
+	"the selector is moved by hand to a colour that has never been: it is moved back": {
+		given: func(o *rollout.Observed) {
+			delete(o.Colors, green)
+			o.Wanted, o.LastActive, o.LastRevision, o.ActiveEndpoints = "v1", blue, "v1", nil
+			o.Rollout.Revision, o.Rollout.Step, o.Rollout.EndedAt = "v1", v1alpha1.StepCompleted, ago(time.Minute)
+		},
+		want: decision{Active: blue, Blue: v1, Step: v1alpha1.StepCompleted},
+	},
+	"the selector is moved by hand to a colour that is scaled down: it is moved back": {
+		given: func(o *rollout.Observed) {
+			o.Colors[blue] = full("v1", 0)
+			o.Selected, o.ActiveEndpoints = blue, nil
+			o.Rollout.Step, o.Rollout.EndedAt = v1alpha1.StepCompleted, ago(time.Minute)
+		},
+		want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted},
+	},
+	"the selector is moved by hand to the warm colour: what was promoted is promoted once more": {
+		given: func(o *rollout.Observed) {
+			o.Selected, o.ActiveEndpoints = blue, map[v1alpha1.Color]int32{blue: 3}
+			o.Rollout.Step, o.Rollout.SwitchedAt = v1alpha1.StepDraining, ago(time.Second)
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
 	},
 	"the Deployment that serves and the Service are lost: what served comes back, and the preview doesn't serve": {
 		given: func(o *rollout.Observed) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
 var colors = []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green}
@@ -62,6 +63,17 @@ func (w *world) deleteActiveService() {
 	w.chance("the active Service is deleted")
 	w.active = nil
 	w.unknown = w.unknown || !w.status.color.Valid()
+}
+
+// moveSelector is somebody's hand. Whatever the other colour holds, that hand has let it serve.
+func (w *world) moveSelector() {
+	if w.active == nil {
+		return
+	}
+	other := w.active.selects.Color.Other()
+	w.chance("somebody moves the active Service to %s", other)
+	selectPods(&w.active, rollout.Preview{Color: other})
+	w.unknown = true
 }
 
 func (w *world) deletePreviewService() {

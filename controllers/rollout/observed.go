@@ -19,9 +19,9 @@ type Observed struct {
 	Approved string
 	// Rollout is the record in status of the rollout that is under way or was the latest, or nil.
 	Rollout *v1alpha1.RolloutStatus
-	// LastActive is status.activeColor. It counts only where there is no active Service to read the colour from.
+	// LastActive is status.activeColor. It counts only where the active Service is missing or selects a colour that has nothing.
 	LastActive v1alpha1.Color
-	// LastRevision is status.activeRevision, or "". It counts only where that colour serves and has lost its Deployment.
+	// LastRevision is status.activeRevision, or "". It counts only where LastActive does, or has lost its Deployment.
 	LastRevision string
 	// Selected is the colour that the live active Service selects, or "" where it is missing or selects none.
 	Selected v1alpha1.Color
@@ -60,10 +60,13 @@ type Preview struct {
 	Revision string
 }
 
-// active returns the colour that serves. The live selector is the truth. Where it is missing, what comes nearest to what served last is
-// taken: the colour in status, then the colour with the most pods available.
+// active returns the colour that serves. The live selector is the truth, unless it leads nowhere. Where it is missing, what comes nearest
+// to what served last is taken: the colour in status, then the colour with the most pods available.
 func (o Observed) active() v1alpha1.Color {
-	if o.Selected.Valid() {
+	switch {
+	case o.astray():
+		return o.LastActive
+	case o.Selected.Valid():
 		return o.Selected
 	}
 	if _, exists := o.Colors[o.LastActive]; exists || (o.LastActive.Valid() && o.LastRevision != "") {
@@ -75,6 +78,17 @@ func (o Observed) active() v1alpha1.Color {
 		return v1alpha1.Green
 	}
 	return v1alpha1.Blue
+}
+
+// astray reports whether the active Service selects a colour that has nothing to serve with, while what served last still has healthy pods:
+// somebody has moved the selector, or has deleted the Deployment right after the switch to it.
+func (o Observed) astray() bool {
+	last, lasts := o.Colors[o.LastActive]
+	if !o.Selected.Valid() || o.LastActive != o.Selected.Other() || !lasts || last.Revision != o.LastRevision || last.Available == 0 {
+		return false
+	}
+	selected := o.Colors[o.Selected]
+	return selected.Replicas == 0 && selected.Current == 0 && o.ActiveEndpoints[o.Selected] == 0 && o.serving(o.LastActive) > 0
 }
 
 // restored returns the observation with the Deployment that serves, if it is lost: as it was, but without pods. What served comes back

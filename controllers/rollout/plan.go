@@ -131,7 +131,7 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 		p.step(record, v1alpha1.StepDraining, "%s serves alone; %s stays warm for a rollback", p.current, p.idle)
 		p.tell(false, "Promoted", "revision %s (%s) serves; %s stays warm for %s", record.Revision, p.current, p.idle, p.scaleDownDelay())
 	case idle.Replicas == 0 && live.Settled && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
-		p.complete(record, "revision %s serves with %d pods", record.Revision, p.count)
+		p.complete(record, "revision %s serves", record.Revision)
 	case record.Step == v1alpha1.StepFailed:
 	case (idle.Replicas == 0 || down) && p.overdue(since):
 		p.fail(record, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
@@ -216,7 +216,7 @@ func (p *planner) replaceInPlace() {
 	if record.ApprovedAt == nil {
 		record.ApprovedAt = p.now()
 	}
-	p.step(record, v1alpha1.StepDeploying, "starting %d pods as %s", p.count, p.current)
+	p.step(record, v1alpha1.StepDeploying, "starting %s as %s", podCount(p.count), p.current)
 	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
 	p.lookAgain(record.ApprovedAt, p.deadline())
 }
@@ -379,6 +379,13 @@ func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) stri
 	default:
 		return fmt.Sprintf("rolling out revision %s beside revision %s", record.Revision, p.Colors[p.current].Revision)
 	}
+}
+
+func podCount(n int32) string {
+	if n == 1 {
+		return "1 pod"
+	}
+	return fmt.Sprintf("%d pods", n)
 }
 
 func (*planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {

@@ -138,7 +138,7 @@ func change(w *world, c chooser) {
 // disturb is what goes wrong.
 func disturb(w *world, c chooser) {
 	w.t.Helper()
-	switch c.choose(10) {
+	switch c.choose(11) {
 	case 0, 1:
 		w.interrupt(c.choose(5))
 	case 2:
@@ -155,6 +155,8 @@ func disturb(w *world, c chooser) {
 		w.deleteActiveService()
 	case 8:
 		w.deletePreviewService()
+	case 9:
+		w.moveSelector()
 	default:
 		w.user("removes spec.replicas, and the operator fills it in")
 		w.spec.Replicas = nil
