@@ -20,6 +20,8 @@ type Scheduling struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.operator) || t.operator in ['Exists', 'Equal', 'Lt', 'Gt'])",message="scheduling.tolerations: operator must be Exists, Equal, Lt or Gt"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.effect) || t.effect in ['NoSchedule', 'PreferNoSchedule', 'NoExecute'])",message="scheduling.tolerations: effect must be NoSchedule, PreferNoSchedule or NoExecute, or left out for all of them"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, has(t.key) || (has(t.operator) && t.operator == 'Exists'))",message="scheduling.tolerations: an entry without key needs operator: Exists"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.value) || t.value.size() == 0 || !has(t.operator) || t.operator != 'Exists')",message="scheduling.tolerations: operator Exists takes no value: remove it, or use Equal"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.tolerationSeconds) || has(t.effect) && t.effect == 'NoExecute')",message="scheduling.tolerations: tolerationSeconds needs effect: NoExecute"
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
 	// affinity attracts the pods to nodes, and to or from other pods of the namespace.

@@ -18,7 +18,7 @@ type WorkloadSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.matches('^((([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?)|[[][0-9a-fA-F:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@[A-Za-z][-A-Za-z0-9_+.]*:[0-9a-fA-F]{32,})?$')",message="image: must be a reference such as registry.example.com/hello:v1.2.0 or hello@sha256:<digest>: no scheme, no white space, and lower case between the registry and the tag"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^((([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?)|[[][0-9a-fA-F:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$')",message="image: must be a reference such as registry.example.com/hello:v1.2.0 or hello@sha256:<digest>: no scheme, no white space, and lower case between the registry and the tag"
 	Image string `json:"image,omitempty"`
 
 	// imagePullPolicy says when the image is pulled. Default: that of Kubernetes, Always for the tag latest and IfNotPresent otherwise.
@@ -148,6 +148,7 @@ type LocalReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="imagePullSecrets.name: must be the name of a Secret: lower-case letters, digits, '-' and '.'"
 	Name string `json:"name,omitempty"`
 }
 
@@ -216,12 +217,14 @@ type KeyReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="env.valueFrom.name: must be the name of a ConfigMap or Secret: lower-case letters, digits, '-' and '.'"
 	Name string `json:"name,omitempty"`
 
 	// key is the key.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="env.valueFrom.key: must be letters, digits, '-', '_' and '.'"
 	Key string `json:"key,omitempty"`
 
 	// optional lets a pod start without it. Default: false.
@@ -273,6 +276,7 @@ type OptionalReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="envFrom.name: must be the name of a ConfigMap or Secret: lower-case letters, digits, '-' and '.'"
 	Name string `json:"name,omitempty"`
 
 	// optional lets a pod start without it. Default: false.
@@ -289,6 +293,7 @@ type Resources struct {
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",message="resources.requests: keys must be cpu, memory, ephemeral-storage, hugepages-<size> or a resource with a domain, such as example.com/gpu"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !string(self[k]).startsWith('-'))",message="resources.requests: must not be negative"
+	// +kubebuilder:validation:XValidation:rule="!('memory' in self) || quantity(string(self['memory'])).isInteger()",message="resources.requests: memory must be whole bytes, such as 64Mi: m are thousandths of one"
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 
 	// limits are what a pod may use at most.
@@ -296,6 +301,7 @@ type Resources struct {
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-') || k.contains('/'))",message="resources.limits: keys must be cpu, memory, ephemeral-storage, hugepages-<size> or a resource with a domain, such as example.com/gpu"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, type(self[k]) == int ? self[k] >= 0 : !string(self[k]).startsWith('-'))",message="resources.limits: must not be negative"
+	// +kubebuilder:validation:XValidation:rule="!('memory' in self) || quantity(string(self['memory'])).isInteger()",message="resources.limits: memory must be whole bytes, such as 64Mi: m are thousandths of one"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 
@@ -319,7 +325,7 @@ type Probe struct {
 	// path is the path that is asked for.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="probes: path must begin with '/'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/[^[:space:]]*$')",message="probes: path must begin with '/' and have no white space"
 	Path string `json:"path,omitempty"`
 
 	// initialDelaySeconds is how long, in seconds, the first try waits. Default: 0.
@@ -350,6 +356,8 @@ type Probe struct {
 // Volume is a volume of the pod.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.configMap), has(self.secret), has(self.emptyDir), has(self.persistentVolumeClaim), has(self.projected), has(self.downwardAPI), has(self.csi)].filter(x, x).size() == 1",message="volumes: each needs exactly one of configMap, secret, emptyDir, persistentVolumeClaim, projected, downwardAPI and csi"
+// +kubebuilder:validation:XValidation:rule="(!has(self.secret) || has(self.secret.secretName)) && (!has(self.configMap) || has(self.configMap.name) && self.configMap.name.size() > 0)",message="volumes: secret needs secretName, and configMap needs name"
+// +kubebuilder:validation:XValidation:rule="!has(self.emptyDir) || !has(self.emptyDir.medium) || self.emptyDir.medium.size() == 0 || self.emptyDir.medium == 'Memory' || self.emptyDir.medium.startsWith('HugePages')",message="volumes: emptyDir.medium must be Memory, HugePages or HugePages-<size>, or left out for the node's disk"
 // +kubebuilder:validation:XValidation:rule="!self.name.startsWith('gin-service-')",message="volumes: names that begin with gin-service- belong to the operator: choose another"
 type Volume struct {
 	// name is the name of the volume.

@@ -34,6 +34,58 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: "hello@sha256:0123abcd"}`,
 		"spec.image", "image: must be a reference",
 	},
+	"an image with a digest that is too short for its algorithm": {
+		`{image: "hello@sha256:0123456789abcdef0123456789abcdef"}`,
+		"spec.image", "image: must be a reference",
+	},
+	"a Secret's name in upper case": {
+		`{image: app, imagePullSecrets: [{name: Registry}]}`,
+		"spec.imagePullSecrets[0].name", "imagePullSecrets.name: must be the name of a Secret: lower-case letters, digits, '-' and '.'",
+	},
+	"a variable from a Secret of a wrong name": {
+		`{image: app, env: [{name: A, valueFrom: {secretKeyRef: {name: a_b, key: c}}}]}`,
+		"spec.env[0].valueFrom.secretKeyRef.name", "env.valueFrom.name: must be the name of a ConfigMap or Secret",
+	},
+	"a variable from a wrong key": {
+		`{image: app, env: [{name: A, valueFrom: {secretKeyRef: {name: a, key: b/c}}}]}`,
+		"spec.env[0].valueFrom.secretKeyRef.key", "env.valueFrom.key: must be letters, digits, '-', '_' and '.'",
+	},
+	"variables from a ConfigMap of a wrong name": {
+		`{image: app, envFrom: [{configMapRef: {name: "a b"}}]}`,
+		"spec.envFrom[0].configMapRef.name", "envFrom.name: must be the name of a ConfigMap or Secret",
+	},
+	"white space in a probe's path": {
+		`{image: app, probes: {liveness: {path: "/live z"}}}`,
+		"spec.probes.liveness.path", "probes: path must begin with '/' and have no white space",
+	},
+	"a request of less than a byte": {
+		`{image: app, resources: {requests: {memory: 500m}}}`,
+		"spec.resources.requests", "resources.requests: memory must be whole bytes, such as 64Mi",
+	},
+	"a limit of less than a byte": {
+		`{image: app, resources: {limits: {memory: 500m}}}`,
+		"spec.resources.limits", "resources.limits: memory must be whole bytes, such as 64Mi",
+	},
+	"a volume of a Secret without a name": {
+		`{image: app, volumes: [{name: s, secret: {}}]}`,
+		"spec.volumes[0]", "volumes: secret needs secretName, and configMap needs name",
+	},
+	"a volume of a ConfigMap without a name": {
+		`{image: app, volumes: [{name: s, configMap: {}}]}`,
+		"spec.volumes[0]", "volumes: secret needs secretName, and configMap needs name",
+	},
+	"an emptyDir on a wrong medium": {
+		`{image: app, volumes: [{name: s, emptyDir: {medium: Disk}}]}`,
+		"spec.volumes[0]", "volumes: emptyDir.medium must be Memory, HugePages or HugePages-<size>",
+	},
+	"a toleration of all values with one": {
+		`{image: app, scheduling: {tolerations: [{key: a, operator: Exists, value: b}]}}`,
+		"spec.scheduling.tolerations", "scheduling.tolerations: operator Exists takes no value",
+	},
+	"a toleration for a while of what evicts nothing": {
+		`{image: app, scheduling: {tolerations: [{key: a, operator: Exists, effect: NoSchedule, tolerationSeconds: 5}]}}`,
+		"spec.scheduling.tolerations", "scheduling.tolerations: tolerationSeconds needs effect: NoExecute",
+	},
 	"a drain as long as the grace period": {
 		`{image: app, drainSeconds: 30, terminationGracePeriodSeconds: 30}`,
 		"spec", "drainSeconds: must be less than terminationGracePeriodSeconds",
