@@ -90,7 +90,7 @@ func apply[T intent[T], L interface {
 	case live == absent:
 		built = built.WithResourceVersion(neverVersion)
 	case !ours:
-		return &nameTakenError{kind: kind, name: name}
+		return taken(gs, kind, live)
 	default:
 		same := before.hash == now.hash && before.version.equal(now.version)
 		if !same {
@@ -150,7 +150,7 @@ func (r *Reconciler) explainTaken(ctx context.Context, gs *v1alpha1.GinService, 
 		return fmt.Errorf("reading %s %s, whose name is taken: %w", kind, name, err)
 	}
 	if !metav1.IsControlledBy(into, gs) {
-		return &nameTakenError{kind: kind, name: name}
+		return taken(gs, kind, into)
 	}
 	if into.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy {
 		return fmt.Errorf("creating %s %s, which exists: %w", kind, name, conflict)
@@ -183,11 +183,25 @@ func (e *postponedError) Error() string {
 }
 
 // nameTakenError says that the name of a child belongs to something that the GinService does not control.
-type nameTakenError struct{ kind, name string }
+type nameTakenError struct {
+	kind, name string
+	orphan     bool // it was a child of a GinService of this name, and nothing controls it now
+}
+
+func taken(gs *v1alpha1.GinService, kind string, by client.Object) error {
+	labels := by.GetLabels()
+	return &nameTakenError{
+		kind: kind, name: by.GetName(),
+		orphan: metav1.GetControllerOf(by) == nil && labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && labels[v1alpha1.LabelInstance] == gs.Name,
+	}
+}
 
 func (e *nameTakenError) Error() string {
-	return fmt.Sprintf("%s %s exists and does not belong to this GinService, so it is left alone: delete or rename it, or choose another name for the GinService",
-		e.kind, e.name)
+	what := fmt.Sprintf("%s %s exists and does not belong to this GinService, so it is left alone: ", e.kind, e.name)
+	if e.orphan {
+		return what + "it has the labels of a child and no owner: if it is one, give it its ownerReference back, else delete it"
+	}
+	return what + "delete or rename it, or choose another name for the GinService"
 }
 
 // newObject returns an empty object of a pointer type.

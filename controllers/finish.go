@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -22,7 +23,7 @@ import (
 // finish ends a pass: it writes status, if it changed, then emits what a user should hear of, and says when to look again. It is the only
 // place that does any of these.
 func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Plan, failure error) (ctrl.Result, error) {
-	if apierrors.IsConflict(failure) {
+	if slices.ContainsFunc(joined(failure), apierrors.IsConflict) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
 	if apierrors.HasStatusCause(failure, corev1.NamespaceTerminatingCause) {
@@ -31,13 +32,13 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if postponed, ok := errors.AsType[*postponedError](failure); ok {
 		return ctrl.Result{RequeueAfter: postponed.wait}, nil
 	}
-	trouble := problemOf(failure)
-	transient := failure != nil && trouble == nil
-	if attempts := r.pace.failures(client.ObjectKeyFromObject(o.gs), transient); transient {
+	trouble, transient := sorted(failure)
+	attempts := r.pace.failures(client.ObjectKeyFromObject(o.gs), transient != nil)
+	if transient != nil && trouble == nil {
 		if attempts < tellAfterFailures {
-			return ctrl.Result{}, failure
+			return ctrl.Result{}, transient
 		}
-		trouble = &problem{reason: v1alpha1.ReasonReconcileError, message: fmt.Sprintf("writing to the API server fails and is tried again: %v", failure)}
+		trouble = &problem{reason: v1alpha1.ReasonReconcileError, message: fmt.Sprintf("writing to the API server fails and is tried again: %v", transient)}
 	}
 	if trouble != nil && plan.Switches(o.state) {
 		plan.Active, plan.Rollout, plan.Transitions = o.state.Selected, o.gs.Status.Rollout, nil
@@ -62,14 +63,14 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("writing status: %w", err)
 	}
-	if wait > 0 && !transient {
+	if wait > 0 && transient == nil {
 		return ctrl.Result{RequeueAfter: earliest(after, wait)}, nil
 	}
 	if wait == 0 {
 		r.announce(o, plan, report)
 	}
-	if transient {
-		return ctrl.Result{}, failure
+	if transient != nil {
+		return ctrl.Result{}, transient
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
 }

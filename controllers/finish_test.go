@@ -168,6 +168,11 @@ func TestFinishClassifiesFailures(t *testing.T) {
 		"a fight":                   {failure: &postponedError{wait: 300 * time.Millisecond}, after: 300 * time.Millisecond},
 		"an answer is lost":         {failure: errors.New("EOF"), fails: true},
 		"a name is taken":           {failure: &nameTakenError{kind: "Service", name: "hello"}, after: patience, told: []string{"Warning NameTaken " + (&nameTakenError{kind: "Service", name: "hello"}).Error()}},
+		"a name is taken, and somebody wrote in between": {failure: errors.Join(&nameTakenError{kind: "Service", name: "hello"}, errConflict), after: conflictRetry},
+		"a name is taken, and an answer is lost": {
+			failure: errors.Join(&nameTakenError{kind: "Service", name: "hello"}, errors.New("EOF")), fails: true,
+			told: []string{"Warning NameTaken " + (&nameTakenError{kind: "Service", name: "hello"}).Error()},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, interceptor.Funcs{}, gs.DeepCopy())

@@ -55,7 +55,7 @@ func metadataDiffers(before, after client.Object) bool {
 
 // deploymentNews leaves out what the Deployment controller reports beside the numbers of pods.
 var deploymentNews = news(func(before, after *appsv1.Deployment) bool {
-	return before.Generation != after.Generation || colorOf(before) != colorOf(after) || refusedPods(before) != refusedPods(after)
+	return before.Generation != after.Generation || colorOf(before) != colorOf(after) || heldUp(before) != heldUp(after)
 })
 
 // endpointNews leaves out pods that come and go without being ready.

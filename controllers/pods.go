@@ -39,8 +39,8 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 	if live.Revision == target.Revision && live.Settled && live.Available >= target.Replicas {
 		return "", nil
 	}
-	if refused := refusedPods(o.deployments[color]); refused != "" {
-		return refused, nil
+	if held := heldUp(o.deployments[color]); held != "" {
+		return held, nil
 	}
 	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionReady)
 	remembered := ""
@@ -83,10 +83,13 @@ func mayHaveTrouble(o *observation, plan rollout.Plan, conditions []metav1.Condi
 	return plan.Rollout.Step != v1alpha1.StepFailed && plan.Rollout.Step != v1alpha1.StepWaitingForPromotion
 }
 
-// refusedPods returns why the API server refuses the pods of a Deployment, if it does.
-func refusedPods(deployment *appsv1.Deployment) string {
+// heldUp returns why a Deployment can't make the pods that are wanted, if it says so itself.
+func heldUp(deployment *appsv1.Deployment) string {
 	if deployment == nil {
 		return ""
+	}
+	if deployment.Spec.Paused {
+		return fmt.Sprintf("Deployment %s is paused, so that it changes no pods: kubectl rollout resume deployment %s", deployment.Name, deployment.Name)
 	}
 	for _, condition := range deployment.Status.Conditions {
 		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
@@ -141,8 +144,16 @@ func podTrouble(pod *corev1.Pod, now time.Time) string {
 		if !container.Ready && container.State.Running != nil && now.Sub(container.State.Running.StartedAt.Time) > patience {
 			return "pods run but are not ready: look at the answer of their readiness probe and at their logs"
 		}
+		if isCreating(&container) && pod.Status.StartTime != nil && now.Sub(pod.Status.StartTime.Time) > patience {
+			return "the kubelet can't create the container: look at the events of the pods with kubectl describe: a volume, a Secret or a ConfigMap may be missing, or the network"
+		}
 	}
 	return ""
+}
+
+// isCreating reports whether the kubelet has yet to create a container, for the first time.
+func isCreating(status *corev1.ContainerStatus) bool {
+	return status.State.Waiting != nil && status.State.Waiting.Reason == "ContainerCreating"
 }
 
 // containerTrouble puts the reasons that the kubelet gives for a container into words.

@@ -45,23 +45,26 @@ func TestTroubleOf(t *testing.T) {
 		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/1 nodes are available: 1 Insufficient cpu."},
 	}}}
 	leaving := pod("a", waiting("ErrImagePull", ""))
+	creating := pod("a", waiting("ContainerCreating", ""))
+	creating.Status.StartTime = &metav1.Time{Time: start.Add(-time.Minute)}
 	leaving.DeletionTimestamp = &metav1.Time{Time: start}
 	for name, tc := range map[string]struct {
 		pods []corev1.Pod
 		want string
 	}{
-		"no pods":                      {nil, ""},
-		"a pod that is being made":     {[]corev1.Pod{pod("a", waiting("ContainerCreating", ""))}, ""},
-		"a pod that is ready":          {[]corev1.Pod{pod("a", corev1.ContainerStatus{Ready: true, RestartCount: 3, State: running(time.Hour)})}, ""},
-		"a pod that has just begun":    {[]corev1.Pod{pod("a", corev1.ContainerStatus{State: running(time.Second)})}, ""},
-		"a pod that is leaving":        {[]corev1.Pod{leaving}, ""},
-		"a pod that never gets ready":  {[]corev1.Pod{pod("a", corev1.ContainerStatus{State: running(time.Minute)})}, "pods run but are not ready: look at the answer of their readiness probe and at their logs"},
-		"an image that is not there":   {[]corev1.Pod{pod("a", waiting("ImagePullBackOff", "Back-off"))}, "the image example.com/hello:v2 can't be pulled: check spec.image and spec.imagePullSecrets"},
-		"a Secret that is not there":   {[]corev1.Pod{pod("a", waiting("CreateContainerConfigError", `secret "s" not found`))}, `the container can't be started: secret "s" not found: check spec.env, spec.envFrom, spec.command and spec.volumes`},
-		"a node that is not there":     {[]corev1.Pod{unscheduled}, "pods can't be scheduled: free or add nodes, or change spec.resources or spec.scheduling: 0/1 nodes are available: 1 Insufficient cpu."},
-		"a crash loop while it waits":  {[]corev1.Pod{pod("a", crashed(4, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}))}, "the container ends with exit code 137 (OOMKilled) and is restarted: look at its logs"},
-		"a crash loop while it runs":   {[]corev1.Pod{pod("a", crashed(5, running(time.Second)))}, "the container ends with exit code 137 (OOMKilled) and is restarted: look at its logs"},
-		"the same trouble in each pod": {[]corev1.Pod{pod("a", waiting("ErrImagePull", "x")), pod("b", waiting("ImagePullBackOff", "y"))}, "the image example.com/hello:v2 can't be pulled: check spec.image and spec.imagePullSecrets"},
+		"no pods":                           {nil, ""},
+		"a pod that is being made":          {[]corev1.Pod{pod("a", waiting("ContainerCreating", ""))}, ""},
+		"a pod that is being made for long": {[]corev1.Pod{creating}, "the kubelet can't create the container: look at the events of the pods with kubectl describe: a volume, a Secret or a ConfigMap may be missing, or the network"},
+		"a pod that is ready":               {[]corev1.Pod{pod("a", corev1.ContainerStatus{Ready: true, RestartCount: 3, State: running(time.Hour)})}, ""},
+		"a pod that has just begun":         {[]corev1.Pod{pod("a", corev1.ContainerStatus{State: running(time.Second)})}, ""},
+		"a pod that is leaving":             {[]corev1.Pod{leaving}, ""},
+		"a pod that never gets ready":       {[]corev1.Pod{pod("a", corev1.ContainerStatus{State: running(time.Minute)})}, "pods run but are not ready: look at the answer of their readiness probe and at their logs"},
+		"an image that is not there":        {[]corev1.Pod{pod("a", waiting("ImagePullBackOff", "Back-off"))}, "the image example.com/hello:v2 can't be pulled: check spec.image and spec.imagePullSecrets"},
+		"a Secret that is not there":        {[]corev1.Pod{pod("a", waiting("CreateContainerConfigError", `secret "s" not found`))}, `the container can't be started: secret "s" not found: check spec.env, spec.envFrom, spec.command and spec.volumes`},
+		"a node that is not there":          {[]corev1.Pod{unscheduled}, "pods can't be scheduled: free or add nodes, or change spec.resources or spec.scheduling: 0/1 nodes are available: 1 Insufficient cpu."},
+		"a crash loop while it waits":       {[]corev1.Pod{pod("a", crashed(4, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}))}, "the container ends with exit code 137 (OOMKilled) and is restarted: look at its logs"},
+		"a crash loop while it runs":        {[]corev1.Pod{pod("a", crashed(5, running(time.Second)))}, "the container ends with exit code 137 (OOMKilled) and is restarted: look at its logs"},
+		"the same trouble in each pod":      {[]corev1.Pod{pod("a", waiting("ErrImagePull", "x")), pod("b", waiting("ImagePullBackOff", "y"))}, "the image example.com/hello:v2 can't be pulled: check spec.image and spec.imagePullSecrets"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, troubleOf(tc.pods, start)); diff != "" {
@@ -77,7 +80,7 @@ func TestTroubleOf(t *testing.T) {
 
 func TestRefusedPodsSayNothingThatChanges(t *testing.T) {
 	refused := func(message string) string {
-		return refusedPods(&appsv1.Deployment{Status: appsv1.DeploymentStatus{Conditions: []appsv1.DeploymentCondition{
+		return heldUp(&appsv1.Deployment{Status: appsv1.DeploymentStatus{Conditions: []appsv1.DeploymentCondition{
 			{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: message},
 		}}})
 	}
@@ -85,13 +88,20 @@ func TestRefusedPodsSayNothingThatChanges(t *testing.T) {
 	after := refused(`pods "hello-green-7d9c-9kk2p" is forbidden: exceeded quota: few, requested: cpu=1,pods=1, used: cpu=4,pods=9, limited: cpu=4,pods=1`)
 	want := "pods are refused: exceeded quota: few, requested: cpu=1,pods=1, limited: cpu=4,pods=1: raise the quota, or ask for less in spec.resources or spec.replicas"
 	if before != want || after != want {
-		t.Errorf("refusedPods = %q, then %q", before, after)
+		t.Errorf("heldUp = %q, then %q", before, after)
 	}
 	if got := refused(`pods "x" is forbidden: no service account`); !strings.Contains(got, "refused: no service account: create what is missing") {
-		t.Errorf("refusedPods = %q", got)
+		t.Errorf("heldUp = %q", got)
 	}
-	if got := refusedPods(nil) + refusedPods(&appsv1.Deployment{}); got != "" {
+	if got := heldUp(nil) + heldUp(&appsv1.Deployment{}); got != "" {
 		t.Errorf("nothing is refused, but %q", got)
+	}
+}
+
+func TestAPausedDeploymentIsTold(t *testing.T) {
+	paused := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "hello-green"}, Spec: appsv1.DeploymentSpec{Paused: true}}
+	if got := heldUp(paused); !strings.HasSuffix(got, "kubectl rollout resume deployment hello-green") {
+		t.Errorf("heldUp = %q", got)
 	}
 }
 

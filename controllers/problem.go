@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,37 @@ const (
 	rejectedRetry = 30 * time.Second
 )
 
+// sorted tells what somebody has to help with from what trying again may heal, among failures that were joined. Of several of the former,
+// the first is told.
+func sorted(failure error) (*problem, error) {
+	var trouble *problem
+	var transient []error
+	for _, one := range joined(failure) {
+		switch found := problemOf(one); {
+		case found == nil:
+			transient = append(transient, one)
+		case trouble == nil:
+			trouble = found
+		}
+	}
+	return trouble, errors.Join(transient...)
+}
+
+// joined returns the failures that errors.Join has joined.
+func joined(failure error) []error {
+	if failure == nil {
+		return nil
+	}
+	var all []error
+	if several, ok := failure.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what wraps several makes one of them
+		for _, one := range several.Unwrap() {
+			all = append(all, joined(one)...)
+		}
+		return all
+	}
+	return []error{failure}
+}
+
 // problemOf finds in an error what somebody has to help with, or nil where trying again is all there is to do.
 func problemOf(err error) *problem {
 	var taken *nameTakenError
@@ -35,13 +67,68 @@ func problemOf(err error) *problem {
 	case errors.As(err, &taken):
 		return &problem{reason: v1alpha1.ReasonNameTaken, message: taken.Error(), retryAfter: takenRetry}
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err):
-		return &problem{reason: v1alpha1.ReasonRejected, retryAfter: takenRetry, message: fmt.Sprintf("the API server refuses what spec asks for: correct it: %v", err)}
+		return &problem{reason: v1alpha1.ReasonRejected, retryAfter: takenRetry, message: "the API server refuses what spec asks for: correct it: " + refusal(err)}
 	case apierrors.IsForbidden(err):
 		return &problem{reason: v1alpha1.ReasonRejected, retryAfter: rejectedRetry, message: fmt.Sprintf(
 			"the API server forbids what spec asks for: a quota, an admission policy or the operator's permissions have to allow it: %v", err)}
 	default:
 		return nil
 	}
+}
+
+// refusal returns what is wrong, with the fields of the GinService that the refused ones are made of.
+func refusal(err error) string {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || status.ErrStatus.Details == nil || len(status.ErrStatus.Details.Causes) == 0 {
+		return err.Error()
+	}
+	var causes []string
+	for _, cause := range status.ErrStatus.Details.Causes {
+		if cause.Field == "" {
+			return err.Error()
+		}
+		causes = append(causes, specField(cause.Field)+": "+cause.Message)
+	}
+	details := status.ErrStatus.Details
+	return fmt.Sprintf("%s (in %s %s)", strings.Join(causes, "; "), details.Kind, details.Name)
+}
+
+// specField returns the field of a GinService that a field of a child is made of, or the latter where it is none of these.
+func specField(field string) string {
+	for _, from := range specFields {
+		rest, found := strings.CutPrefix(field, from.child)
+		if !found {
+			continue
+		}
+		if from.mixed {
+			_, rest, _ = strings.Cut(rest, "]")
+		}
+		return from.spec + strings.ReplaceAll(rest, ".httpGet.", ".")
+	}
+	return field
+}
+
+// specFields are the fields of children that are made of fields of spec, the longer prefixes first.
+var specFields = []struct {
+	child, spec string
+	mixed       bool // the operator has entries of its own in this list: the index is another one than in spec
+}{
+	{child: "spec.template.spec.containers[0].startupProbe", spec: "spec.probes.startup"},
+	{child: "spec.template.spec.containers[0].readinessProbe", spec: "spec.probes.readiness"},
+	{child: "spec.template.spec.containers[0].livenessProbe", spec: "spec.probes.liveness"},
+	{child: "spec.template.spec.containers[0].env[", spec: "spec.env", mixed: true},
+	{child: "spec.template.spec.containers[0].envFrom[", spec: "spec.envFrom", mixed: true},
+	{child: "spec.template.spec.containers[0].volumeMounts[", spec: "spec.volumeMounts", mixed: true},
+	{child: "spec.template.spec.containers[0].", spec: "spec."},
+	{child: "spec.template.spec.volumes[", spec: "spec.volumes", mixed: true},
+	{child: "spec.template.spec.affinity", spec: "spec.scheduling.affinity"},
+	{child: "spec.template.spec.nodeSelector", spec: "spec.scheduling.nodeSelector"},
+	{child: "spec.template.spec.tolerations", spec: "spec.scheduling.tolerations"},
+	{child: "spec.template.spec.topologySpreadConstraints", spec: "spec.scheduling.topologySpreadConstraints"},
+	{child: "spec.template.spec.priorityClassName", spec: "spec.scheduling.priorityClassName"},
+	{child: "spec.template.spec.", spec: "spec."},
+	{child: "spec.metrics", spec: "spec.autoscaling.metrics"},
+	{child: "spec.behavior", spec: "spec.autoscaling.behavior"},
 }
 
 // contention returns as a problem that something keeps changing a child back. It counts from now, as the writes do, and not from the start

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -27,6 +28,7 @@ func TestProblemOf(t *testing.T) {
 	}{
 		"nothing went wrong":                   {err: nil},
 		"a name is taken":                      {&nameTakenError{kind: "Service", name: "hello"}, v1alpha1.ReasonNameTaken, takenRetry, "delete or rename it"},
+		"a child has lost its owner":           {&nameTakenError{kind: "Service", name: "hello", orphan: true}, v1alpha1.ReasonNameTaken, takenRetry, "ownerReference back"},
 		"the API server refuses a value":       {invalid, v1alpha1.ReasonRejected, takenRetry, "is wrong"},
 		"the API server refuses the request":   {apierrors.NewBadRequest("no"), v1alpha1.ReasonRejected, takenRetry, "correct it"},
 		"an object is too large":               {apierrors.NewRequestEntityTooLargeError("3 MiB"), v1alpha1.ReasonRejected, takenRetry, "3 MiB"},
@@ -67,5 +69,55 @@ func TestOneWriteOfALongPassIsNoContention(t *testing.T) {
 	}
 	if got := r.contention(o); got != nil {
 		t.Errorf("one write, and %+v", got)
+	}
+}
+
+func TestRefusalNamesFieldsOfSpec(t *testing.T) {
+	for child, spec := range map[string]string{
+		"spec.template.spec.containers[0].resources.limits[memory]":           "spec.resources.limits[memory]",
+		"spec.template.spec.containers[0].readinessProbe.httpGet.path":        "spec.probes.readiness.path",
+		"spec.template.spec.containers[0].env[9].valueFrom.secretKeyRef.name": "spec.env.valueFrom.secretKeyRef.name",
+		"spec.template.spec.containers[0].envFrom[1].secretRef.name":          "spec.envFrom.secretRef.name",
+		"spec.template.spec.volumes[2].secret.secretName":                     "spec.volumes.secret.secretName",
+		"spec.template.spec.affinity.nodeAffinity":                            "spec.scheduling.affinity.nodeAffinity",
+		"spec.template.spec.tolerations[0].operator":                          "spec.scheduling.tolerations[0].operator",
+		"spec.template.spec.imagePullSecrets[0].name":                         "spec.imagePullSecrets[0].name",
+		"spec.metrics[1].object.metric.selector.matchExpressions[0].operator": "spec.autoscaling.metrics[1].object.metric.selector.matchExpressions[0].operator",
+		"metadata.annotations":                                                "metadata.annotations",
+	} {
+		if got := specField(child); got != spec {
+			t.Errorf("%s is made of %s, want %s", child, got, spec)
+		}
+	}
+	kind := schema.GroupKind{Group: "apps", Kind: "Deployment"}
+	err := apierrors.NewInvalid(kind, "hello-green", field.ErrorList{
+		field.Invalid(field.NewPath("spec", "template", "spec", "volumes").Index(1).Child("name"), "B", "must be lower case"),
+		field.Required(field.NewPath("spec", "template", "spec", "tolerations").Index(0).Child("key"), ""),
+	})
+	want := `spec.volumes.name: Invalid value: "B": must be lower case; spec.scheduling.tolerations[0].key: Required value (in Deployment hello-green)`
+	if got := refusal(fmt.Errorf("applying: %w", err)); got != want {
+		t.Errorf("refusal = %s, want %s", got, want)
+	}
+	policy := apierrors.NewInvalid(kind, "hello-green", nil)
+	policy.ErrStatus.Details.Causes = []metav1.StatusCause{{Message: "a policy says no"}}
+	for name, without := range map[string]error{
+		"no cause":              apierrors.NewBadRequest("the body is too long"),
+		"a cause with no field": policy,
+		"another error":         errors.New("EOF"),
+	} {
+		if got := refusal(without); got != without.Error() {
+			t.Errorf("%s: refusal = %s", name, got)
+		}
+	}
+}
+
+func TestJoinedFailuresAreSorted(t *testing.T) {
+	name, lost := &nameTakenError{kind: "Service", name: "hello"}, errors.New("EOF")
+	trouble, transient := sorted(errors.Join(nil, lost, errors.Join(nil, name)))
+	if trouble == nil || trouble.reason != v1alpha1.ReasonNameTaken || !errors.Is(transient, lost) || errors.Is(transient, name) {
+		t.Errorf("trouble is %+v, and %v passes", trouble, transient)
+	}
+	if trouble, transient = sorted(nil); trouble != nil || transient != nil {
+		t.Errorf("nothing went wrong, and trouble is %+v, and %v passes", trouble, transient)
 	}
 }

@@ -15,7 +15,7 @@ const usage = `bin/cluster runs a real single-node Kubernetes, built from Go mod
 Usage:
   cluster build [control-plane] [node] [kwok]   build into bin/k8s what is not up to date (default: control-plane node)
   cluster up [--name NAME] [--audit-log]        build, start, wait until the node is Ready; repairs a damaged cluster
-  down [--keep-logs]                    stop and remove everything
+  cluster down [--keep-logs]                    stop and remove everything
   cluster status                                what runs; exit code 0 all well, 1 damaged, 3 not running
   cluster kubeconfig                            print the path of the kubeconfig
   cluster load-image --image REF --binary FILE  make an image of a static binary and load it (see load-image -h)
