@@ -88,6 +88,22 @@ var _ = Describe("interference", func() {
 		Eventually(endpoints).WithArguments(ctx, s.namespace, "hello").Should(HaveLen(1))
 	})
 
+	It("takes traffic back from a colour that has no pods", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(1))
+		s.allowOutage()
+		active := &corev1.Service{ObjectMeta: s.meta("hello")}
+		s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = "green" })
+		Eventually(func(g Gomega) {
+			g.Expect(k8s.Get(ctx, s.key(), active)).To(Succeed())
+			g.Expect(active.Spec.Selector).To(HaveKeyWithValue(v1alpha1.LabelColor, "blue"))
+		}).Should(Succeed())
+		s.eventuallyServes(ctx, "v1")
+		err := k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "hello-green"}, &appsv1.Deployment{})
+		Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
+		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(1))
+	})
+
 	It("repairs the labels and annotations of children whose spec is as it should be", func(ctx SpecContext) {
 		startOperator()
 		s := started(ctx, everything()...)
