@@ -51,7 +51,7 @@ func joined(failure error) []error {
 		return nil
 	}
 	var all []error
-	if several, ok := failure.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what wraps several makes one of them
+	if several, ok := failure.(interface{ Unwrap() []error }); ok {
 		for _, one := range several.Unwrap() {
 			all = append(all, joined(one)...)
 		}

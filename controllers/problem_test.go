@@ -74,16 +74,16 @@ func TestOneWriteOfALongPassIsNoContention(t *testing.T) {
 
 func TestRefusalNamesFieldsOfSpec(t *testing.T) {
 	for child, spec := range map[string]string{
-		"spec.template.spec.containers[0].resources.limits[memory]":           "spec.resources.limits[memory]",
-		"spec.template.spec.containers[0].readinessProbe.httpGet.path":        "spec.probes.readiness.path",
-		"spec.template.spec.containers[0].env[9].valueFrom.secretKeyRef.name": "spec.env.valueFrom.secretKeyRef.name",
-		"spec.template.spec.containers[0].envFrom[1].secretRef.name":          "spec.envFrom.secretRef.name",
-		"spec.template.spec.volumes[2].secret.secretName":                     "spec.volumes.secret.secretName",
-		"spec.template.spec.affinity.nodeAffinity":                            "spec.scheduling.affinity.nodeAffinity",
-		"spec.template.spec.tolerations[0].operator":                          "spec.scheduling.tolerations[0].operator",
-		"spec.template.spec.imagePullSecrets[0].name":                         "spec.imagePullSecrets[0].name",
-		"spec.metrics[1].object.metric.selector.matchExpressions[0].operator": "spec.autoscaling.metrics[1].object.metric.selector.matchExpressions[0].operator",
-		"metadata.annotations":                                                "metadata.annotations",
+		"spec.template.spec.containers[0].resources.limits[memory]":              "spec.resources.limits[memory]",
+		"spec.template.spec.containers[0].readinessProbe.httpGet.path":           "spec.probes.readiness.path",
+		"spec.template.spec.containers[0].env[9].valueFrom.configMapKeyRef.name": "spec.env.valueFrom.configMapKeyRef.name",
+		"spec.template.spec.containers[0].envFrom[1].configMapRef.name":          "spec.envFrom.configMapRef.name",
+		"spec.template.spec.volumes[2].configMap.name":                           "spec.volumes.configMap.name",
+		"spec.template.spec.affinity.nodeAffinity":                               "spec.scheduling.affinity.nodeAffinity",
+		"spec.template.spec.tolerations[0].operator":                             "spec.scheduling.tolerations[0].operator",
+		"spec.template.spec.serviceAccountName":                                  "spec.serviceAccountName",
+		"spec.metrics[1].object.metric.selector.matchExpressions[0].operator":    "spec.autoscaling.metrics[1].object.metric.selector.matchExpressions[0].operator",
+		"metadata.annotations":                                                   "metadata.annotations",
 	} {
 		if got := specField(child); got != spec {
 			t.Errorf("%s is made of %s, want %s", child, got, spec)
