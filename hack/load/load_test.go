@@ -190,13 +190,13 @@ func TestFailuresAreToldApart(t *testing.T) {
 		"nobody listens": {server: func(*testing.T) string { return "http://" + nobody.Addr().String() }, want: map[failureKind]int{failedConnect: 3}, text: "connection refused"},
 		"no answer in time": {server: func(t *testing.T) string {
 			return rawServer(t, func(_ net.Conn, requests *bufio.Reader) { swallow(requests) })
-		}, args: []string{"-timeout=50ms"}, want: map[failureKind]int{failedTimeout: 3}, text: "timeout"},
+		}, args: []string{"-timeout=1s"}, want: map[failureKind]int{failedTimeout: 3}, text: "timeout"},
 		"half an answer in time": {server: func(t *testing.T) string {
 			return rawServer(t, func(conn net.Conn, requests *bufio.Reader) {
 				fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 				swallow(requests)
 			})
-		}, args: []string{"-timeout=50ms"}, want: map[failureKind]int{failedTimeout: 3}, text: "body"},
+		}, args: []string{"-timeout=1s"}, want: map[failureKind]int{failedTimeout: 3}, text: "body"},
 		"closed without an answer":   {server: answer(""), want: map[failureKind]int{failedReset: 3}, text: "EOF"},
 		"closed within the headers":  {server: answer("HTTP/1.1 200 OK\r\nContent-"), want: map[failureKind]int{failedReset: 3}, text: "EOF"},
 		"closed within the body":     {server: answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), want: map[failureKind]int{failedReset: 3}, text: "EOF"},
