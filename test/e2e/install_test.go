@@ -18,8 +18,15 @@ import (
 
 var _ = Describe("an installation", func() {
 	It("leaves no trace when it is removed, and takes GinServices with all they made along", func(ctx SpecContext) {
-		gs := hello(newNamespace(ctx), withReplicas(2))
+		gs, first := hello(newNamespace(ctx), withReplicas(2)), hello(newNamespace(ctx))
 		create(ctx, gs)
+		create(ctx, first)
+		By("deleting a GinService first")
+		// Kubernetes looks for new kinds every 30 s. Until it has found this one, it can't tell that the owners of the children are gone,
+		// and it never finds one that comes and goes in between.
+		Expect(cluster.Client.Delete(ctx, first)).To(Succeed())
+		Eventually(childrenIn).WithArguments(ctx, first.Namespace).WithContext(ctx).Should(BeEmpty())
+		By("removing the operator")
 		Expect(tracesOfOperator(ctx)).NotTo(BeEmpty())
 		uninstall(ctx)
 		Expect(tracesOfOperator(ctx)).To(BeEmpty())
