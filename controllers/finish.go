@@ -194,7 +194,7 @@ var worthWarning = map[string]bool{
 
 // measure records how long a rollout, or its switch, took.
 func (r *Reconciler) measure(o *observation, record *v1alpha1.RolloutStatus, reason string) {
-	results := map[string]string{"Promoted": "promoted", "RolloutFailed": "failed", "RolloutCancelled": "cancelled"}
+	results := map[string]string{"Promoted": "promoted", "RolloutFailed": "failed", "RolloutAborted": "aborted", "RolloutCancelled": "cancelled"}
 	if result, counts := results[reason]; counts && record != nil && record.StartedAt != nil {
 		rolloutSeconds.WithLabelValues(result).Observe(o.state.Now.Sub(record.StartedAt.Time).Seconds())
 	}

@@ -20,7 +20,7 @@ var (
 
 	rolloutSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:                        "gin_operator_rollout_duration_seconds",
-		Help:                        "Time from the start of a rollout to its end, or to the moment that its revision serves, by result: promoted, failed, cancelled.",
+		Help:                        "Time from the start of a rollout to its end, or to the moment that its revision serves, by result: promoted, failed, aborted, cancelled.",
 		Buckets:                     prometheus.ExponentialBuckets(0.25, 2, 14),
 		NativeHistogramBucketFactor: 1.1,
 	}, []string{"result"})

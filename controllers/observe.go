@@ -101,6 +101,8 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 		Spec:       &gs.Spec,
 		Wanted:     o.wanted.Name,
 		Approved:   gs.Annotations[v1alpha1.AnnotationPromote],
+		Aborted:    gs.Annotations[v1alpha1.AnnotationAbort],
+		Retry:      gs.Annotations[v1alpha1.AnnotationRetry],
 		Rollout:    gs.Status.Rollout,
 		LastActive: gs.Status.ActiveColor,
 		Colors:     map[v1alpha1.Color]rollout.Color{},

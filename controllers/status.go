@@ -117,7 +117,12 @@ func (c *conditions) step() v1alpha1.RolloutStep {
 
 // stalled reports whether nothing gets further without help.
 func (c *conditions) stalled() bool {
-	return (c.trouble != nil && c.trouble.reason != v1alpha1.ReasonReconcileError) || c.step() == v1alpha1.StepFailed
+	return (c.trouble != nil && c.trouble.reason != v1alpha1.ReasonReconcileError) || stopped(c.step())
+}
+
+// stopped reports whether a rollout came to nothing at a step.
+func stopped(step v1alpha1.RolloutStep) bool {
+	return step == v1alpha1.StepFailed || step == v1alpha1.StepAborted
 }
 
 func (c *conditions) ready() metav1.Condition {
@@ -130,13 +135,9 @@ func (c *conditions) ready() metav1.Condition {
 	case suspended(c.gs) && live.Revision != c.state.Wanted:
 		condition.Reason = v1alpha1.ReasonSuspended
 		condition.Message = fmt.Sprintf("spec.suspend is set: revision %s is not rolled out until it is taken away", c.state.Wanted)
-	case step == v1alpha1.StepFailed:
-		condition.Reason = v1alpha1.ReasonProgressDeadlineExceeded
-		condition.Message = fmt.Sprintf("revision %s: %s; change the spec to try again, or apply the one of revision %s to go back",
-			record.Revision, record.Message, c.status.ActiveRevision)
-		if record.Revision == c.status.ActiveRevision {
-			condition.Message = fmt.Sprintf("revision %s: %s; change the spec to try again", record.Revision, record.Message)
-		}
+	case stopped(step):
+		condition.Reason = reasonOf(step)
+		condition.Message = fmt.Sprintf("revision %s: %s; %s", record.Revision, record.Message, c.wayOut(record))
 	case c.pods != "":
 		condition.Reason, condition.Message = v1alpha1.ReasonPodsNotStarting, c.pods
 	case live.Revision != c.state.Wanted || (step != v1alpha1.StepDraining && step != v1alpha1.StepCompleted && step != v1alpha1.StepCancelled):
@@ -153,6 +154,26 @@ func (c *conditions) ready() metav1.Condition {
 		condition.Message = fmt.Sprintf("revision %s serves as %s", live.Revision, c.plan.Active)
 	}
 	return condition
+}
+
+func reasonOf(step v1alpha1.RolloutStep) string {
+	if step == v1alpha1.StepAborted {
+		return v1alpha1.ReasonAborted
+	}
+	return v1alpha1.ReasonProgressDeadlineExceeded
+}
+
+// wayOut says what to do about a rollout that came to nothing.
+func (c *conditions) wayOut(record *v1alpha1.RolloutStatus) string {
+	first := ""
+	if c.gs.Annotations[v1alpha1.AnnotationAbort] == record.Revision {
+		first = "remove the annotation " + v1alpha1.AnnotationAbort + " and "
+	}
+	message := fmt.Sprintf("to try again, %schange the spec, or set the annotation %s: %s", first, v1alpha1.AnnotationRetry, rollout.NextRetry(record))
+	if record.Revision != c.status.ActiveRevision {
+		message += fmt.Sprintf("; to go back, apply the spec of revision %s", c.status.ActiveRevision)
+	}
+	return message
 }
 
 func (c *conditions) available() metav1.Condition {
@@ -172,8 +193,8 @@ func (c *conditions) progressing() metav1.Condition {
 	}
 	switch step := c.step(); step {
 	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
-	case v1alpha1.StepFailed:
-		condition.Reason = v1alpha1.ReasonProgressDeadlineExceeded
+	case v1alpha1.StepFailed, v1alpha1.StepAborted:
+		condition.Reason = reasonOf(step)
 	default:
 		condition.Status, condition.Reason = metav1.ConditionTrue, string(step)
 	}

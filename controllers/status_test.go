@@ -57,7 +57,8 @@ func situations() map[string]struct {
 			rollOut(v1alpha1.StepDeploying)(s)
 			s.pods = "the image can't be pulled"
 		}, "Available=EndpointsReady Progressing=Deploying Reconciling=PodsNotStarting", "PodsNotStarting"},
-		"a rollout has failed": {rollOut(v1alpha1.StepFailed), "Available=EndpointsReady Stalled=ProgressDeadlineExceeded", "ProgressDeadlineExceeded"},
+		"a rollout has failed":  {rollOut(v1alpha1.StepFailed), "Available=EndpointsReady Stalled=ProgressDeadlineExceeded", "ProgressDeadlineExceeded"},
+		"a rollout was aborted": {rollOut(v1alpha1.StepAborted), "Available=EndpointsReady Stalled=Aborted", "Aborted"},
 		"the old colour is still warm": {func(s *situation) {
 			s.plan.Rollout.Step = v1alpha1.StepDraining
 		}, "Available=EndpointsReady Progressing=Draining Ready=Serving", "Serving"},
@@ -236,6 +237,37 @@ func TestColorRoles(t *testing.T) {
 			colors := s.status().Colors
 			if len(colors) != 2 || colors[0].Role != v1alpha1.RoleColorActive || colors[1].Role != tc.want {
 				t.Errorf("the colours are %+v", colors)
+			}
+		})
+	}
+}
+
+// What a message tells people to do has to work.
+func TestTheWayOutOfARolloutThatCameToNothing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		record v1alpha1.RolloutStatus
+		abort  string
+		want   string
+	}{
+		"failed":                  {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed}, "", "to try again, change the spec, or set the annotation apps.gin-operator.dev/retry: new; to go back, apply the spec of revision"},
+		"failed again":            {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed, Retry: "new"}, "", "retry: new.2;"},
+		"and again":               {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed, Retry: "new.2"}, "", "retry: new.3;"},
+		"with a suffix of theirs": {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed, Retry: "new.monday"}, "", "retry: new.monday.2;"},
+		"with that of another":    {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed, Retry: "old"}, "", "retry: new;"},
+		"aborted":                 {v1alpha1.RolloutStatus{Step: v1alpha1.StepAborted}, "new", "to try again, remove the annotation apps.gin-operator.dev/abort and change the spec, or set the annotation apps.gin-operator.dev/retry: new;"},
+		"expired":                 {v1alpha1.RolloutStatus{Step: v1alpha1.StepAborted}, "", "to try again, change the spec, or"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSituation(func(s *situation) {
+				tc.record.Revision = "new"
+				s.plan.Rollout = &tc.record
+				if tc.abort != "" {
+					s.o.gs.Annotations = map[string]string{v1alpha1.AnnotationAbort: tc.abort}
+				}
+			})
+			ready := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionReady)
+			if !strings.Contains(ready.Message, tc.want) {
+				t.Errorf("%s\nwant in it: %s", ready.Message, tc.want)
 			}
 		})
 	}

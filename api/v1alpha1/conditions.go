@@ -38,6 +38,8 @@ const (
 	ReasonNoReadyEndpoints = "NoReadyEndpoints"
 	// ReasonProgressDeadlineExceeded says that the new revision did not become ready within spec.progressDeadlineSeconds.
 	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
+	// ReasonAborted says that the rollout was stopped by the annotation AnnotationAbort, or by spec.strategy.blueGreen.previewTTLSeconds.
+	ReasonAborted = "Aborted"
 	// ReasonComplete says that no rollout is under way.
 	ReasonComplete = "Complete"
 	// ReasonSuspended says that spec.suspend is set and that the operator writes nothing but status.

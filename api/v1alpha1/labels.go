@@ -33,6 +33,12 @@ const (
 	// AnnotationPromote approves a revision for `promotion: Manual`, or cuts short the wait of `autoPromotionSeconds`. Its value
 	// is the revision as status.rollout.revision shows it; any other value approves nothing.
 	AnnotationPromote = "apps.gin-operator.dev/promote"
+	// AnnotationAbort stops the rollout of the revision that it names, as status.rollout.revision shows it: traffic stays on the colour
+	// that served before, or goes back to it while that is still warm. While it is there, the revision is not rolled out again.
+	AnnotationAbort = "apps.gin-operator.dev/abort"
+	// AnnotationRetry starts a rollout that has failed or was aborted anew. Its value is the revision, or the revision and a suffix of a
+	// dot and anything else, to tell one retry from the next; each value counts once.
+	AnnotationRetry = "apps.gin-operator.dev/retry"
 	// AnnotationChangeCause is recorded in the history with the revision that it came with.
 	AnnotationChangeCause = "kubernetes.io/change-cause"
 )

@@ -104,7 +104,7 @@ type ColorStatus struct {
 }
 
 // RolloutStep is where a rollout is.
-// +kubebuilder:validation:Enum=Deploying;WaitingForPromotion;ScalingUp;Switching;Draining;Completed;Failed;Cancelled
+// +kubebuilder:validation:Enum=Deploying;WaitingForPromotion;ScalingUp;Switching;Draining;Completed;Failed;Aborted;Cancelled
 type RolloutStep string
 
 const (
@@ -122,6 +122,9 @@ const (
 	StepCompleted RolloutStep = "Completed"
 	// StepFailed is the end of a rollout that did not: the stable colour serves on.
 	StepFailed RolloutStep = "Failed"
+	// StepAborted is the end of a rollout that somebody stopped, or that nobody promoted in time. Traffic stays on the stable colour, or
+	// goes back to it.
+	StepAborted RolloutStep = "Aborted"
 	// StepCancelled is the end of a rollout whose revision was taken back before it was promoted.
 	StepCancelled RolloutStep = "Cancelled"
 )
@@ -146,6 +149,11 @@ type RolloutStatus struct {
 	// rollback says that the revision was still warm when it was asked for again, and so needs no approval.
 	// +optional
 	Rollback bool `json:"rollback,omitempty"`
+
+	// retry is the value that the annotation apps.gin-operator.dev/retry had while the rollout was under way: only another one retries it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Retry string `json:"retry,omitempty"`
 
 	// heldReplicas is the number of pods that the serving colour keeps until the switch, because the change that brought the new
 	// revision also changed spec.replicas.
@@ -174,7 +182,7 @@ type RolloutStatus struct {
 	// +optional
 	SwitchedAt *metav1.MicroTime `json:"switchedAt,omitempty"`
 
-	// endedAt is when the rollout was completed, failed or cancelled. For the latter two, abortScaleDownDelaySeconds counts from here.
+	// endedAt is when the rollout was completed, failed, aborted or cancelled. For all but the first, abortScaleDownDelaySeconds counts from here.
 	// +optional
 	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
 }

@@ -25,6 +25,7 @@ const (
 // BlueGreen are the settings of a blue/green rollout.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.promotion) || self.promotion == 'Automatic'",message="strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic; with promotion: Manual only the annotation apps.gin-operator.dev/promote moves traffic"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.previewTTLSeconds) || self.autoPromotionSeconds < self.previewTTLSeconds",message="strategy.blueGreen.previewTTLSeconds: must be greater than autoPromotionSeconds, or no preview would live to be promoted"
 type BlueGreen struct {
 	// promotion is Automatic to move traffic as soon as the new revision is ready (and autoPromotionSeconds have passed), or
 	// Manual to wait until the annotation apps.gin-operator.dev/promote names the revision. A new service's first revision, and
@@ -45,6 +46,13 @@ type BlueGreen struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	PreviewReplicas *int32 `json:"previewReplicas,omitempty"`
+
+	// previewTTLSeconds is how long, in seconds, a ready preview may wait to be promoted. After that the rollout is aborted. Default: for
+	// ever.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	PreviewTTLSeconds *int32 `json:"previewTTLSeconds,omitempty"`
 
 	// cutover is how traffic moves. Atomic is one change of the Service's selector. Default: Atomic.
 	// +optional

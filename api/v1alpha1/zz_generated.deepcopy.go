@@ -86,6 +86,11 @@ func (in *BlueGreen) DeepCopyInto(out *BlueGreen) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.PreviewTTLSeconds != nil {
+		in, out := &in.PreviewTTLSeconds, &out.PreviewTTLSeconds
+		*out = new(int32)
+		**out = **in
+	}
 	if in.ScaleDownDelaySeconds != nil {
 		in, out := &in.ScaleDownDelaySeconds, &out.ScaleDownDelaySeconds
 		*out = new(int32)

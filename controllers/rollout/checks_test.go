@@ -45,9 +45,10 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 		expect(next.Revision == o.LastRevision && next.Available > 0, "traffic goes back to a colour that has not served, or can't")
 		return problems
 	default:
-		expect(next.Revision == o.Wanted && next.Settled && next.Updated == next.Current,
+		goesBack := plan.Rollout.Step == v1alpha1.StepAborted && o.Colors[o.Selected].Revision == o.Wanted
+		expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
 			"traffic moves to a colour that still has pods of another revision")
-		expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == o.Wanted,
+		expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == next.Revision,
 			"traffic moves to a colour that is not shown ready with as many pods as serve")
 		expect(plan.Colors[plan.Active].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
 	}
@@ -199,6 +200,12 @@ func (w *world) checkEnd() {
 	if serving.want.Replicas != count && (record.HeldReplicas == nil || serving.want.Replicas != *record.HeldReplicas) {
 		w.fail("the colour that serves has %d pods in the end, and %d are wanted", serving.want.Replicas, count)
 	}
+	if record.Step == v1alpha1.StepAborted && serving.want.Revision == record.Revision && warm {
+		if !w.faulty[idle.want.Revision] {
+			w.fail("traffic never goes back to what is warm")
+		}
+		return
+	}
 	if warm && !broken {
 		w.fail("both colours have pods in the end")
 	}
@@ -229,6 +236,10 @@ func (w *world) checkLastStep(serves string, lastHealthy bool) {
 	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
 		if serves != w.wanted {
 			w.fail("the rollout is %s, but %s serves instead of %s", record.Step, serves, w.wanted)
+		}
+	case v1alpha1.StepAborted:
+		if record.Revision != w.wanted || record.Revision != w.aborted && w.blueGreen().PreviewTTLSeconds == nil && !w.mayAbort {
+			w.fail("the rollout was aborted for no reason")
 		}
 	case v1alpha1.StepFailed:
 		if record.Revision != w.wanted || !w.faulty[w.wanted] && !w.mayFail {

@@ -20,6 +20,7 @@ type journal struct {
 	excused   bool            // there is a reason why nothing can be reached
 	unknown   bool            // both places that tell which colour serves were lost at once
 	mayFail   bool            // some revision had a reason to fail
+	mayAbort  bool            // somebody has aborted something
 	starts    int             // rollouts that were told of
 	told      map[string]int  // transitions, by rollout and reason
 
@@ -130,8 +131,9 @@ func (w *world) hear(before status, transitions []rollout.Transition) {
 	}
 	want := map[v1alpha1.RolloutStep]string{
 		v1alpha1.StepDraining: "Promoted", v1alpha1.StepCompleted: "RolloutCompleted", v1alpha1.StepFailed: "RolloutFailed",
+		v1alpha1.StepAborted: "RolloutAborted",
 	}[is.Step]
-	if is.Step == v1alpha1.StepCancelled && was != nil && was.Step != v1alpha1.StepFailed {
+	if is.Step == v1alpha1.StepCancelled && was != nil && was.Step != v1alpha1.StepFailed && was.Step != v1alpha1.StepAborted {
 		want = "RolloutCancelled"
 	}
 	for _, tr := range transitions {

@@ -33,6 +33,16 @@ func (w *world) approve(revision string) {
 	w.approved = revision
 }
 
+func (w *world) abort(revision string) {
+	w.user("aborts %s", revision)
+	w.aborted, w.mayAbort = revision, true
+}
+
+func (w *world) tryAgain(value string) {
+	w.user("sets retry to %s", value)
+	w.retry = value
+}
+
 func (w *world) autoscaler(replicas int32) {
 	w.user("(the autoscaler) scales to %d", replicas)
 	w.setReplicas(replicas)

@@ -17,6 +17,10 @@ type Observed struct {
 	Wanted string
 	// Approved is the value of the annotation that approves a promotion, or "".
 	Approved string
+	// Aborted is the value of the annotation that stops the rollout of a revision, or "".
+	Aborted string
+	// Retry is the value of the annotation that starts the rollout of a revision anew, or "".
+	Retry string
 	// Rollout is the record in status of the rollout that is under way or was the latest, or nil.
 	Rollout *v1alpha1.RolloutStatus
 	// LastActive is status.activeColor. It counts only where the active Service is missing or selects a colour that has nothing.
@@ -119,12 +123,12 @@ func (o Observed) serving(active v1alpha1.Color) int32 {
 	}
 }
 
-// ready reports whether a colour has at least count pods available, all of the wanted revision, and the EndpointSlices of the preview
-// Service show them.
-func (o Observed) ready(color v1alpha1.Color, count int32) bool {
+// ready reports whether a colour has at least count pods available, all of a revision, and the EndpointSlices of the preview Service show
+// them.
+func (o Observed) ready(color v1alpha1.Color, revision string, count int32) bool {
 	live, exists := o.Colors[color]
-	return exists && live.Revision == o.Wanted && live.uniform() && live.Updated >= count && live.Available >= count &&
-		o.Previewed == (Preview{Color: color, Revision: o.Wanted}) && o.PreviewEndpoints[color] >= count
+	return exists && live.Revision == revision && live.uniform() && live.Updated >= count && live.Available >= count &&
+		o.Previewed == (Preview{Color: color, Revision: revision}) && o.PreviewEndpoints[color] >= count
 }
 
 // confirmed reports whether the EndpointSlices of the active Service show the colour alone.

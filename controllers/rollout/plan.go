@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,6 +71,9 @@ func Compute(o Observed) Plan {
 	for color, live := range o.Colors {
 		p.plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
 	}
+	if record := p.plan.Rollout; record != nil && !ended(record) {
+		record.Retry = p.Retry // nothing has come to nothing yet
+	}
 	switch serving, exists := o.Colors[current]; {
 	case exists && serving.Revision == o.Wanted:
 		p.settle()
@@ -105,6 +110,9 @@ func (p *planner) settle() {
 		record.ApprovedAt = record.StartedAt
 	case record.Revision != p.Wanted:
 		p.cancel(record)
+	case p.retried(record):
+		record = p.start()
+		record.ApprovedAt = record.StartedAt
 	case record.ApprovedAt == nil:
 		// It was promoted, and the record of that was not written.
 		record.ApprovedAt = p.now()
@@ -114,9 +122,37 @@ func (p *planner) settle() {
 	}
 	letGo(record)
 	if record.Revision == p.Wanted {
-		p.conclude(record)
+		if p.goBack(record) {
+			return
+		}
+		if p.conclude(record); stopped(record) {
+			return // the other colour is no preview that failed: it served before, or it has the last healthy pods
+		}
 	}
 	p.releaseIdle(record)
+}
+
+// goBack plans the way back to the colour that served before, if the rollout is aborted while that one is still warm, and reports whether
+// it is.
+func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
+	warm := p.Colors[p.idle]
+	if warm.Replicas == 0 || p.count == 0 || !besideAnother(record) {
+		return false
+	}
+	switch {
+	case record.Step == v1alpha1.StepAborted:
+	case ended(record) || p.Aborted != record.Revision:
+		return false
+	default:
+		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, fmt.Sprintf("traffic goes back to %s", p.idle))
+	}
+	p.plan.Colors[p.idle] = Target{Revision: warm.Revision, Replicas: p.count}
+	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
+	if p.ready(p.idle, warm.Revision, p.count) {
+		p.plan.Active = p.idle
+		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
+	}
+	return true
 }
 
 // conclude moves the record of the wanted revision, which serves already, towards its end.
@@ -132,7 +168,7 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 		p.tell(false, "Promoted", "revision %s (%s) serves; %s stays warm for %s", record.Revision, p.current, p.idle, p.scaleDownDelay())
 	case idle.Replicas == 0 && live.Settled && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
 		p.complete(record, "revision %s serves", record.Revision)
-	case record.Step == v1alpha1.StepFailed:
+	case stopped(record):
 	case (idle.Replicas == 0 || down) && p.overdue(since):
 		p.fail(record, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
 	case idle.Replicas > 0 && !down:
@@ -150,7 +186,7 @@ func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
 	since, delay := record.SwitchedAt, p.scaleDownDelay()
 	switch record.Step {
 	case v1alpha1.StepDraining:
-	case v1alpha1.StepCancelled, v1alpha1.StepFailed:
+	case v1alpha1.StepCancelled, v1alpha1.StepFailed, v1alpha1.StepAborted:
 		since, delay = record.EndedAt, p.abortScaleDownDelay()
 	case v1alpha1.StepCompleted:
 		since, delay = record.EndedAt, 0
@@ -224,11 +260,14 @@ func (p *planner) replaceInPlace() {
 // rollOut plans the wanted revision into the other colour, next to what serves.
 func (p *planner) rollOut() {
 	record := p.plan.Rollout
-	if record == nil || record.Revision != p.Wanted || (ended(record) && record.Step != v1alpha1.StepFailed) {
+	if record == nil || record.Revision != p.Wanted || (ended(record) && !stopped(record)) || p.retried(record) {
 		record = p.start()
 	}
 	p.holdServing(record)
-	if record.Step == v1alpha1.StepFailed {
+	if !stopped(record) && p.Aborted == record.Revision {
+		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, "traffic stays where it is")
+	}
+	if stopped(record) {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
 		p.releaseIdle(record)
 		return
@@ -253,7 +292,7 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		target = max(size, min(live.Replicas, p.count))
 	}
 	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: target}
-	ready := p.ready(p.idle, size) && live.Replicas == target
+	ready := p.ready(p.idle, p.Wanted, size) && live.Replicas == target
 	first := ready && record.ReadyAt == nil
 	if first {
 		record.ReadyAt = p.now()
@@ -263,6 +302,10 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
 		record.ApprovedAt = p.now()
 		return true
+	case record.ReadyAt != nil && p.expired(record):
+		p.abort(record, fmt.Sprintf("because nobody promoted it within %s (strategy.blueGreen.previewTTLSeconds)",
+			p.Now.Sub(at(record.ReadyAt)).Truncate(time.Second)), "traffic stays where it is")
+		p.abandon(record)
 	case ready:
 		p.wait(record, first)
 	case record.ReadyAt == nil && p.overdue(record.StartedAt):
@@ -276,6 +319,9 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		} else if p.blueGreen().Promotion != v1alpha1.PromotionManual {
 			p.lookAgain(record.ReadyAt, p.autoPromotionDelay())
 		}
+	}
+	if record.ReadyAt != nil && !stopped(record) {
+		p.lookAtExpiry(record)
 	}
 	return false
 }
@@ -300,7 +346,7 @@ func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
 func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: p.count}
 	switch live := p.Colors[p.idle]; {
-	case p.ready(p.idle, p.count):
+	case p.ready(p.idle, p.Wanted, p.count):
 		p.plan.Active = p.idle
 		letGo(record)
 		p.step(record, v1alpha1.StepSwitching, "moving traffic from %s to %s", p.current, p.idle)
@@ -352,7 +398,7 @@ func (p *planner) holds(record *v1alpha1.RolloutStatus) bool {
 // start begins a new record.
 func (p *planner) start() *v1alpha1.RolloutStatus {
 	before := p.plan.Rollout
-	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, StartedAt: p.now()}
+	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, StartedAt: p.now(), Retry: p.Retry}
 	serving, exists := p.Colors[p.current]
 	idle := p.Colors[p.idle]
 	if exists && serving.Revision != p.Wanted && serving.Replicas > 0 &&
@@ -360,7 +406,7 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 		record.HeldReplicas, record.WantedReplicas = new(serving.Replicas), new(*p.Spec.Replicas)
 	}
 	// The other colour has served before: it was not the preview of a revision that has never been approved.
-	warm := before != nil && before.Revision == serving.Revision && (before.ReadyAt != nil || before.Rollback) &&
+	warm := before != nil && before.Revision == serving.Revision && besideAnother(before) &&
 		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
 	if warm && idle.Revision == p.Wanted && idle.Replicas > 0 && idle.Available > 0 {
 		record.Rollback, record.ApprovedAt = true, record.StartedAt
@@ -404,12 +450,41 @@ func (p *planner) fail(record *v1alpha1.RolloutStatus, format string, args ...an
 	p.tell(true, "RolloutFailed", "revision %s: %s; traffic stays where it is", record.Revision, record.Message)
 }
 
+// abort ends a rollout that somebody stopped, or that nobody promoted in time.
+func (p *planner) abort(record *v1alpha1.RolloutStatus, why, then string) {
+	record.EndedAt = p.now()
+	p.step(record, v1alpha1.StepAborted, "aborted %s", why)
+	p.tell(true, "RolloutAborted", "revision %s was aborted %s; %s", record.Revision, why, then)
+}
+
+// retried reports whether a rollout that has failed or was aborted is to begin anew. An annotation that was there when it began has done
+// its part, and one that aborts it goes first.
+func (p *planner) retried(record *v1alpha1.RolloutStatus) bool {
+	names := p.Retry == record.Revision || strings.HasPrefix(p.Retry, record.Revision+".")
+	return stopped(record) && names && p.Retry != record.Retry && p.Aborted != record.Revision
+}
+
+// NextRetry returns the value of the annotation that would start a rollout anew which has failed or was aborted.
+func NextRetry(record *v1alpha1.RolloutStatus) string {
+	used, numbered := strings.CutPrefix(record.Retry, record.Revision+".")
+	switch n, err := strconv.Atoi(used); {
+	case record.Retry == record.Revision:
+		return record.Revision + ".2"
+	case numbered && err == nil:
+		return fmt.Sprintf("%s.%d", record.Revision, n+1)
+	case numbered:
+		return record.Retry + ".2"
+	default:
+		return record.Revision
+	}
+}
+
 // cancel ends the record of a revision that was taken back before it served.
 func (p *planner) cancel(record *v1alpha1.RolloutStatus) {
 	switch record.Step {
 	case v1alpha1.StepCancelled:
 		return
-	case v1alpha1.StepFailed:
+	case v1alpha1.StepFailed, v1alpha1.StepAborted:
 	default:
 		record.EndedAt = p.now()
 		p.tell(false, "RolloutCancelled", "revision %s is wanted no longer; revision %s serves on", record.Revision, p.Wanted)
@@ -443,11 +518,14 @@ func promoted(record *v1alpha1.RolloutStatus) bool {
 	}
 }
 
+// besideAnother reports whether the record is of a revision that came up beside one that served: the other colour is no preview then.
+func besideAnother(record *v1alpha1.RolloutStatus) bool { return record.ReadyAt != nil || record.Rollback }
+
 func ended(record *v1alpha1.RolloutStatus) bool {
-	switch record.Step {
-	case v1alpha1.StepCompleted, v1alpha1.StepFailed, v1alpha1.StepCancelled:
-		return true
-	default:
-		return false
-	}
+	return stopped(record) || record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepCancelled
+}
+
+// stopped reports whether the record is of a rollout that came to nothing, and that is not tried again by itself.
+func stopped(record *v1alpha1.RolloutStatus) bool {
+	return record.Step == v1alpha1.StepFailed || record.Step == v1alpha1.StepAborted
 }

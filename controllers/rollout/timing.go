@@ -32,6 +32,19 @@ func (p *planner) abortScaleDownDelay() time.Duration {
 	return seconds(p.blueGreen().AbortScaleDownDelaySeconds, defaultScaleDownDelay)
 }
 
+// expired reports whether a preview has been ready for longer than it may wait for its promotion.
+func (p *planner) expired(record *v1alpha1.RolloutStatus) bool {
+	ttl := p.blueGreen().PreviewTTLSeconds
+	return ttl != nil && !p.Now.Before(at(record.ReadyAt).Add(seconds(ttl, 0)))
+}
+
+// lookAtExpiry asks for another look when a ready preview has waited for as long as it may.
+func (p *planner) lookAtExpiry(record *v1alpha1.RolloutStatus) {
+	if ttl := p.blueGreen().PreviewTTLSeconds; ttl != nil {
+		p.lookAgain(record.ReadyAt, seconds(ttl, 0))
+	}
+}
+
 // previewSize returns the number of pods of a preview that is not approved yet. A service that is scaled to zero gets none.
 func (p *planner) previewSize() int32 {
 	size := p.blueGreen().PreviewReplicas

@@ -86,6 +86,9 @@ func setUp(w *world, c chooser) {
 	if c.choose(2) == 0 {
 		autoscaled(w)
 	}
+	if blueGreen.AutoPromotionSeconds == nil {
+		blueGreen.PreviewTTLSeconds = []*int32{nil, nil, new(int32(30))}[c.choose(3)]
+	}
 	blueGreen.PreviewReplicas = []*int32{nil, new(int32(1)), new(int32(5))}[c.choose(3)]
 	blueGreen.ScaleDownDelaySeconds = new(int32(30 * c.choose(2)))
 	blueGreen.AbortScaleDownDelaySeconds = new(int32(30 * c.choose(2)))
@@ -120,7 +123,11 @@ func neighbour(w *world, c chooser) {
 // change is what a user or the autoscaler does.
 func change(w *world, c chooser) {
 	w.t.Helper()
-	switch c.choose(6) {
+	switch c.choose(8) {
+	case 6:
+		w.abort([]string{"", w.wanted, "v1", "v2"}[c.choose(4)])
+	case 7:
+		w.tryAgain([]string{w.wanted, w.wanted + ".2", w.wanted + ".3", "v1"}[c.choose(4)])
 	case 0, 1:
 		w.image(fmt.Sprintf("v%d", 1+c.choose(4)))
 	case 2:

@@ -21,6 +21,8 @@ type world struct {
 	spec     v1alpha1.GinServiceSpec
 	wanted   string
 	approved string
+	aborted  string
+	retry    string
 
 	deployments map[v1alpha1.Color]*deployment
 	active      *service // nil while it is missing
@@ -90,7 +92,7 @@ func (w *world) blueGreen() *v1alpha1.BlueGreen { return &w.spec.Strategy.BlueGr
 // observe returns what the operator sees: not the pods, but what is reported of them.
 func (w *world) observe() rollout.Observed {
 	o := rollout.Observed{
-		Now: w.now, Spec: w.spec.DeepCopy(), Wanted: w.wanted, Approved: w.approved,
+		Now: w.now, Spec: w.spec.DeepCopy(), Wanted: w.wanted, Approved: w.approved, Aborted: w.aborted, Retry: w.retry,
 		Rollout: w.status.rollout.DeepCopy(), LastActive: w.status.color, LastRevision: w.status.revision,
 		Colors:          map[v1alpha1.Color]rollout.Color{},
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},

@@ -290,6 +290,10 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, service: {sessionAffinityTimeoutSeconds: 60}}`,
 		"spec.service", "sessionAffinityTimeoutSeconds: needs sessionAffinity: ClientIP",
 	},
+	"a preview that would expire before its promotion": {
+		`{image: app, strategy: {blueGreen: {autoPromotionSeconds: 60, previewTTLSeconds: 60}}}`,
+		"spec.strategy.blueGreen", "strategy.blueGreen.previewTTLSeconds: must be greater than autoPromotionSeconds",
+	},
 	"a timer for a manual promotion": {
 		`{image: app, strategy: {blueGreen: {promotion: Manual, autoPromotionSeconds: 10}}}`,
 		"spec.strategy.blueGreen", "strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic",

@@ -130,9 +130,12 @@ func (s *service) release(ctx context.Context, version string) {
 // promote approves a revision.
 func (s *service) promote(ctx context.Context, revision string) {
 	GinkgoHelper()
-	s.change(ctx, func(gs *v1alpha1.GinService) {
-		metav1.SetMetaDataAnnotation(&gs.ObjectMeta, v1alpha1.AnnotationPromote, revision)
-	})
+	s.annotate(ctx, v1alpha1.AnnotationPromote, revision)
+}
+
+func (s *service) annotate(ctx context.Context, key, value string) {
+	GinkgoHelper()
+	s.change(ctx, func(gs *v1alpha1.GinService) { metav1.SetMetaDataAnnotation(&gs.ObjectMeta, key, value) })
 }
 
 // scale writes /scale, as an autoscaler and kubectl scale do.

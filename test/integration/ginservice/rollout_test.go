@@ -168,7 +168,7 @@ var _ = Describe("a rollout", func() {
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
 		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonProgressDeadlineExceeded)
-		Expect(message).To(And(ContainSubstring("exit code"), ContainSubstring("change the spec to try again")))
+		Expect(message).To(And(ContainSubstring("exit code"), ContainSubstring("to try again, change the spec, or set the annotation")))
 		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
 		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionAvailable)).To(BeTrue())
 		Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(2), HaveEach(HavePrefix("hello-blue-"))))
@@ -177,6 +177,53 @@ var _ = Describe("a rollout", func() {
 
 		s.release(ctx, "v3")
 		s.eventuallyServes(ctx, "v3")
+	})
+
+	It("aborts a preview by an annotation, and tries again by another", func(ctx SpecContext) {
+		s := started(ctx, manual, replicas(2), deadline(60))
+		s.release(ctx, "v2")
+		revision := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision
+		s.annotate(ctx, v1alpha1.AnnotationAbort, revision)
+		s.promote(ctx, revision)
+		s.eventuallyStep(ctx, v1alpha1.StepAborted)
+		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonAborted)
+		retry := v1alpha1.AnnotationRetry + ": " + revision
+		Expect(message).To(And(ContainSubstring("remove the annotation "+v1alpha1.AnnotationAbort), ContainSubstring(retry)))
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		Eventually(s.events).WithArguments(ctx, "RolloutAborted").Should(HaveLen(1))
+
+		s.change(ctx, func(gs *v1alpha1.GinService) { delete(gs.Annotations, v1alpha1.AnnotationAbort) })
+		Consistently(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		s.annotate(ctx, v1alpha1.AnnotationRetry, revision)
+		s.eventuallyServes(ctx, "v2")
+	})
+
+	It("goes back to the pods that are still warm where a rollout is aborted after the switch", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), deadline(60), scaleDownDelay(600))
+		before := s.podNames(ctx, v1alpha1.Blue)
+		s.release(ctx, "v2")
+		revision := s.eventuallyStep(ctx, v1alpha1.StepDraining).Status.Rollout.Revision
+		s.annotate(ctx, v1alpha1.AnnotationAbort, revision)
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
+		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonAborted)
+		Eventually(s.events).WithArguments(ctx, "RolloutAborted").Should(HaveLen(1))
+
+		s.release(ctx, "v1")
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
+	})
+
+	It("aborts a preview that nobody promotes", func(ctx SpecContext) {
+		s := started(ctx, manual, deadline(60), func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.PreviewTTLSeconds = new(int32(1)) })
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepAborted)
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonAborted)).To(ContainSubstring("previewTTLSeconds"))
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
+		startOperator()
+		Consistently(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
 	})
 
 	It("isn't fooled about the deadline by a preview that is ready between two crashes", func(ctx SpecContext) {

@@ -1,0 +1,127 @@
+package rollout_test
+
+import "time"
+
+// aborts are about rollouts that somebody stops, and that begin anew.
+var aborts = map[string]story{
+	"a preview is aborted, and tried again": {
+		guards: "what is aborted takes no traffic, whatever approves it, and a retry begins from the start",
+		gated:  true,
+		tell: func(w *world) {
+			manual(w)
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.abort("v2")
+			w.approve("v2")
+			w.wait(time.Hour)
+			w.abort("")
+			w.wait(time.Hour)
+			w.tryAgain("v2")
+			w.wait(time.Minute)
+		},
+	},
+	"a retry counts once, and the next one needs another value": {
+		guards: "a retry that is left in the manifest doesn't roll a broken revision out again and again",
+		gated:  true,
+		tell: func(w *world) {
+			served(w, "v1")
+			w.breakRevision("v2")
+			w.image("v2")
+			w.wait(time.Hour)
+			w.tryAgain("v2")
+			w.wait(time.Hour)
+			w.tryAgain("v1")
+			w.wait(time.Hour)
+			w.heal("v2")
+			w.tryAgain("v2.2")
+			w.wait(time.Minute)
+		},
+	},
+	"a rollout is aborted while the old colour is warm": {
+		guards: "traffic goes back to the pods that served before, and the new ones stay for the delay from there",
+		gated:  true, // only the status knows that the old colour has served
+		tell: func(w *world) {
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.abort("v2")
+			w.wait(time.Hour)
+		},
+	},
+	"a rollout is aborted while the old colour is warm, after the service has grown": {
+		guards: "the way back leads to as many pods as serve now",
+		gated:  true, // only the status knows that the old colour has served
+		tell: func(w *world) {
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.scale(5)
+			w.settle()
+			w.abort("v2")
+			w.wait(time.Hour)
+		},
+	},
+	"a rollout is aborted while the old colour is warm but broken": {
+		guards: "traffic stays where it is rather than going to pods that can't take it",
+		gated:  true, // only the status knows that the old colour has served
+		tell: func(w *world) {
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.breakRevision("v1")
+			w.abort("v2")
+			w.wait(time.Hour)
+		},
+	},
+	"a rollout is aborted when it is over": {
+		guards: "an annotation that comes too late changes nothing",
+		tell: func(w *world) {
+			served(w, "v1")
+			w.image("v2")
+			w.wait(time.Minute)
+			w.abort("v2")
+			w.wait(time.Hour)
+		},
+	},
+	"an aborted revision is taken back and wanted again": {
+		guards: "a revision that is to be aborted is not rolled out for as long as the annotation says so",
+		tell: func(w *world) {
+			served(w, "v1")
+			w.abort("v2")
+			w.image("v2")
+			w.wait(time.Hour)
+			w.image("v1")
+			w.wait(time.Hour)
+			w.image("v2")
+			w.wait(time.Hour)
+		},
+	},
+	"another revision than the one in the preview is aborted": {
+		guards: "an abort from Git stops nothing newer than what it names",
+		tell: func(w *world) {
+			manual(w)
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.image("v3")
+			w.abort("v2")
+			w.approve("v3")
+			w.wait(time.Minute)
+		},
+	},
+	"a preview that nobody promotes expires": {
+		guards: "a forgotten preview doesn't keep its pods for ever, and traffic stays",
+		gated:  true, // only the status knows that it has expired
+		tell: func(w *world) {
+			manual(w)
+			w.blueGreen().PreviewTTLSeconds = new(int32(3600))
+			served(w, "v1")
+			w.image("v2")
+			w.wait(59 * time.Minute)
+			w.wait(2 * time.Hour)
+			w.approve("v2")
+			w.wait(time.Minute)
+		},
+	},
+}
