@@ -13,6 +13,8 @@ SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 # More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
 TEST_FLAGS ?=
+# Flags for `make model`, such as MODEL_FLAGS="-model.changes=2 -model.faults=1".
+MODEL_FLAGS ?=
 # Flags for `make bench`, such as BENCH_FLAGS="-n 1000"; bin/bench -help lists them.
 BENCH_FLAGS ?=
 
@@ -114,6 +116,11 @@ undeploy: build-installer ## Remove the operator, the CustomResourceDefinition a
 test: check-go check-cc $(ASSETS) ## Run the unit tests, and the integration tests against a real control plane
 	go test -race -shuffle=on -timeout 30m $(TEST_FLAGS) $$(go list ./... | grep -v /test/e2e)
 	cd hack/cluster && go test -shuffle=on $(TEST_FLAGS) ./...
+
+.PHONY: model
+model: check-go ## Explore every state of a rollout that two changes, or a change and a fault, can lead to: MODEL_FLAGS sets other bounds
+	@set -e; for bounds in $(if $(MODEL_FLAGS),"$(MODEL_FLAGS)","-model.changes=2" "-model.changes=1 -model.faults=1"); do \
+		go test -count=1 -v -timeout 80m -run '^TestModel$$' ./controllers/rollout $$bounds; done
 
 .PHONY: test-e2e
 test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings up a cluster of their own and ends it (root)

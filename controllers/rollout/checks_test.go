@@ -36,27 +36,31 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 	for color, target := range plan.Colors {
 		expect(target.Revision != "" && target.Replicas >= 0, "no revision for "+string(color))
 	}
-	// A selector that leads nowhere goes back to what served, with whatever pods that has: any is more than none.
-	selected := o.Colors[o.Selected]
-	astray := selected.Replicas == 0 && selected.Current == 0 && plan.Serving > 0 && o.LastActive == plan.Active
-	switch next := o.Colors[plan.Active]; {
-	case !plan.Switches(o):
-	case astray:
-		expect(next.Revision == o.LastRevision && next.Available > 0, "traffic goes back to a colour that has not served, or can't")
+	if plan.Switches(o) && checkSwitch(expect, o, plan) {
 		return problems
-	default:
-		goesBack := plan.Rollout.Step == v1alpha1.StepAborted && o.Colors[o.Selected].Revision == o.Wanted
-		expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
-			"traffic moves to a colour that still has pods of another revision")
-		expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == next.Revision,
-			"traffic moves to a colour that is not shown ready with as many pods as serve")
-		expect(plan.Colors[plan.Active].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
 	}
 	if live, exists := o.Colors[o.Selected]; exists {
 		checkServing(expect, o, plan, live)
 		checkOther(expect, o, plan, live)
 	}
 	return problems
+}
+
+// checkSwitch checks where traffic moves to, and reports whether it comes from where it led nowhere.
+func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Plan) (astray bool) {
+	selected, next := o.Colors[o.Selected], o.Colors[plan.Active]
+	if selected.Replicas == 0 && selected.Current == 0 && plan.Serving > 0 && o.LastActive == plan.Active {
+		// Back to what served, with whatever pods that has: any is more than none.
+		expect(next.Revision == o.LastRevision && next.Available > 0, "traffic goes back to a colour that has not served, or can't")
+		return true
+	}
+	goesBack := plan.Rollout.Step == v1alpha1.StepAborted && selected.Revision == o.Wanted
+	expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
+		"traffic moves to a colour that still has pods of another revision")
+	expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == next.Revision,
+		"traffic moves to a colour that is not shown ready with as many pods as serve")
+	expect(plan.Colors[plan.Active].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
+	return false
 }
 
 // checkServing checks what becomes of the colour that the active Service selects.

@@ -24,12 +24,18 @@ type journal struct {
 	starts    int             // rollouts that were told of
 	told      map[string]int  // transitions, by rollout and reason
 
+	silent           bool // nobody reads the lines
+	changes, mishaps int  // how many of them a way through the model has left
+
 	passes, writesDone        int
 	crashBefore, forgetBefore int // the write before which the operator dies; the pass before which the status is lost
 	quiet                     bool
 }
 
 func (w *world) log(who, format string, args ...any) {
+	if w.silent {
+		return
+	}
 	clock := w.now.Sub(epoch).Truncate(time.Second)
 	w.lines = append(w.lines, fmt.Sprintf("%02d:%02d  %-9s  %s", int(clock.Minutes()), int(clock.Seconds())%60, who, fmt.Sprintf(format, args...)))
 }

@@ -519,7 +519,9 @@ func promoted(record *v1alpha1.RolloutStatus) bool {
 }
 
 // besideAnother reports whether the record is of a revision that came up beside one that served: the other colour is no preview then.
-func besideAnother(record *v1alpha1.RolloutStatus) bool { return record.ReadyAt != nil || record.Rollback }
+func besideAnother(record *v1alpha1.RolloutStatus) bool {
+	return record.ReadyAt != nil || record.Rollback
+}
 
 func ended(record *v1alpha1.RolloutStatus) bool {
 	return stopped(record) || record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepCancelled
