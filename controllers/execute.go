@@ -22,10 +22,10 @@ import (
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
-// execute carries a plan out, in an order that is safe to be cut off anywhere: history before the pods that need it, the colour that
+// execute carries a plan out, and returns what became of it: traffic may not have moved. It goes in an order that is safe to be cut off anywhere: history before the pods that need it, the colour that
 // serves before the other one, pods before the traffic to them, and what nobody needs any more last. What fails stops no more than what
 // builds on it: traffic does not move, and all else is kept in order.
-func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.Plan) error {
+func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.Plan) (rollout.Plan, error) {
 	var failures []error
 	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {
 		if target, planned := plan.Colors[color]; planned {
@@ -33,19 +33,29 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 		}
 	}
 	failures = append(failures, r.applyPreview(ctx, o, plan.Preview))
-	active := plan.Active
-	if plan.Switches(o.state) && errors.Join(failures...) != nil {
-		active = o.state.Selected
+	switches := plan.Switches(o.state)
+	if switches && !plan.Astray && errors.Join(failures...) != nil {
+		plan = stay(o, plan)
 	}
-	moved := r.applyActive(ctx, o, active)
+	failure := r.applyActive(ctx, o, plan.Active)
 	switch {
-	case moved != nil && plan.Switches(o.state):
-		active = o.state.Selected
-	case moved == nil && active != o.state.Selected && o.state.Selected.Valid():
+	case !switches:
+	case failure != nil:
+		plan = stay(o, plan)
+	case plan.Active != o.state.Selected:
 		r.pace.switched(client.ObjectKeyFromObject(o.gs), o.state.Now)
 	}
-	failures = append(failures, moved, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, active), r.pruneHistory(ctx, o, plan))
-	return errors.Join(failures...)
+	failures = append(failures, failure, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, plan.Active), r.pruneHistory(ctx, o, plan))
+	return plan, errors.Join(failures...)
+}
+
+// stay returns a plan whose traffic could not be moved, and so has nothing to tell. Where it leads nowhere, what served last remains known.
+func stay(o *observation, plan rollout.Plan) rollout.Plan {
+	if !plan.Astray {
+		plan.Active = o.state.Selected
+	}
+	plan.Rollout, plan.Transitions, plan.Astray = o.gs.Status.Rollout, nil, false
+	return plan
 }
 
 func (r *Reconciler) applyActive(ctx context.Context, o *observation, active v1alpha1.Color) error {

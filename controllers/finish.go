@@ -40,9 +40,6 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 		}
 		trouble = &problem{reason: v1alpha1.ReasonReconcileError, message: fmt.Sprintf("writing to the API server fails and is tried again: %v", transient)}
 	}
-	if trouble != nil && plan.Switches(o.state) {
-		plan.Active, plan.Rollout, plan.Transitions = o.state.Selected, o.gs.Status.Rollout, nil
-	}
 	if trouble == nil {
 		trouble = o.invalid
 	}
@@ -151,6 +148,15 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
 		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
 			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
+	}
+}
+
+// announceReturn tells that traffic was taken back from where it led nowhere. Status has nothing of it that could wait to be written.
+func (r *Reconciler) announceReturn(o *observation, plan rollout.Plan) {
+	if plan.Astray {
+		r.tell(o, corev1.EventTypeWarning, "TrafficReturned", "Repair", fmt.Sprintf(
+			"the active Service selected %s, which has no ready pods: traffic is back on %s, which served last", o.state.Selected, plan.Active))
+		transitions.WithLabelValues("TrafficReturned").Inc()
 	}
 }
 

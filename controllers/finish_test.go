@@ -157,6 +157,7 @@ func TestFinishClassifiesFailures(t *testing.T) {
 		plan.Active, plan.Rollout.Step = v1alpha1.Green, v1alpha1.StepSwitching
 		plan.Colors[v1alpha1.Green] = rollout.Target{Revision: "new", Replicas: 2}
 		plan.Transitions = []rollout.Transition{{Reason: "Promoted"}}
+		*plan = stay(o, *plan)
 	}
 	for name, tc := range map[string]struct {
 		failure error

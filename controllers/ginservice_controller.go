@@ -65,8 +65,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if observed.hopeless() {
 		return r.finish(ctx, observed, rollout.Hold(observed.state), nil)
 	}
-	problem := r.execute(ctx, observed, plan)
-	return r.finish(ctx, observed, plan, problem)
+	carriedOut, failure := r.execute(ctx, observed, plan)
+	r.announceReturn(observed, carriedOut)
+	return r.finish(ctx, observed, carriedOut, failure)
 }
 
 func suspended(gs *v1alpha1.GinService) bool {

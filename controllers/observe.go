@@ -166,10 +166,8 @@ func (o *observation) checkSpec() {
 	}
 	o.invalid = &problem{reason: v1alpha1.ReasonConfigTooLarge, message: fmt.Sprintf(
 		"spec.config has %d bytes, and a ConfigMap takes %d: move what is large to a volume", size, resources.MaxConfigSize)}
-	for _, color := range []v1alpha1.Color{o.state.LastActive, o.state.Selected} {
-		if serving, exists := o.state.Colors[color]; exists {
-			o.state.Wanted = serving.Revision
-		}
+	if serving, exists := o.state.Colors[o.state.Active()]; exists {
+		o.state.Wanted = serving.Revision
 	}
 }
 

@@ -36,7 +36,7 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 		color = waitingColor(o, plan)
 	}
 	live, target := o.state.Colors[color], plan.Colors[color]
-	if live.Revision == target.Revision && live.Settled && live.Available >= target.Replicas {
+	if live.Revision == target.Revision && live.Settled && live.Updated == live.Current && live.Available >= target.Replicas {
 		return "", nil
 	}
 	if held := heldUp(o.deployments[color]); held != "" {
@@ -88,7 +88,7 @@ func heldUp(deployment *appsv1.Deployment) string {
 	if deployment == nil {
 		return ""
 	}
-	if deployment.Spec.Paused {
+	if deployment.Spec.Paused && deployment.Status.UpdatedReplicas < replicasOf(deployment) {
 		return fmt.Sprintf("Deployment %s is paused, so that it changes no pods: kubectl rollout resume deployment %s", deployment.Name, deployment.Name)
 	}
 	for _, condition := range deployment.Status.Conditions {

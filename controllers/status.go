@@ -19,7 +19,9 @@ func statusOf(o *observation, plan rollout.Plan, trouble *problem, pods string) 
 	status := o.gs.Status.DeepCopy()
 	status.ObservedGeneration = o.gs.Generation
 	status.ActiveColor = plan.Active
-	status.ActiveRevision = plan.Colors[plan.Active].Revision
+	if _, exists := o.state.Colors[plan.Active]; exists || trouble == nil {
+		status.ActiveRevision = plan.Colors[plan.Active].Revision
+	} // else nobody knows whether what is planned can be had: it never served
 	status.PreviewRevision = ""
 	if plan.Preview.Color != plan.Active {
 		status.PreviewRevision = plan.Preview.Revision
@@ -201,6 +203,9 @@ func (c *conditions) progressing() metav1.Condition {
 	if suspended(c.gs) {
 		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonSuspended
 		condition.Message = "spec.suspend is set: nothing is changed until it is taken away"
+		if c.plan.Astray {
+			condition.Message += fmt.Sprintf("; the active Service selects %s, which has no ready pods", c.state.Selected)
+		}
 	}
 	return condition
 }

@@ -36,8 +36,12 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 	for color, target := range plan.Colors {
 		expect(target.Revision != "" && target.Replicas >= 0, "no revision for "+string(color))
 	}
-	if plan.Switches(o) && checkSwitch(expect, o, plan) {
+	switch {
+	case plan.Astray:
+		checkReturn(expect, o, plan)
 		return problems
+	case plan.Switches(o):
+		checkSwitch(expect, o, plan)
 	}
 	if live, exists := o.Colors[o.Selected]; exists {
 		checkServing(expect, o, plan, live)
@@ -46,21 +50,22 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 	return problems
 }
 
-// checkSwitch checks where traffic moves to, and reports whether it comes from where it led nowhere.
-func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Plan) (astray bool) {
+// checkReturn checks that traffic is taken back only from where it leads nowhere, and only to what served.
+func checkReturn(expect func(bool, string), o rollout.Observed, plan rollout.Plan) {
 	selected, next := o.Colors[o.Selected], o.Colors[plan.Active]
-	if selected.Replicas == 0 && selected.Current == 0 && plan.Serving > 0 && o.LastActive == plan.Active {
-		// Back to what served, with whatever pods that has: any is more than none.
-		expect(next.Revision == o.LastRevision && next.Available > 0, "traffic goes back to a colour that has not served, or can't")
-		return true
-	}
+	expect((selected.Available == 0 || selected.Current == 0) && o.ActiveEndpoints[o.Selected] == 0 && plan.Serving > 0, "traffic is taken from a colour that can serve")
+	expect(plan.Active == o.LastActive && next.Revision == o.LastRevision && next.Available > 0, "traffic goes back to a colour that has not served, or can't")
+}
+
+// checkSwitch checks where traffic moves to.
+func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Plan) {
+	selected, next := o.Colors[o.Selected], o.Colors[plan.Active]
 	goesBack := plan.Rollout.Step == v1alpha1.StepAborted && selected.Revision == o.Wanted
 	expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
 		"traffic moves to a colour that still has pods of another revision")
 	expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == next.Revision,
 		"traffic moves to a colour that is not shown ready with as many pods as serve")
 	expect(plan.Colors[plan.Active].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
-	return false
 }
 
 // checkServing checks what becomes of the colour that the active Service selects.
@@ -164,10 +169,10 @@ func (w *world) clone() *world {
 
 // checkIdempotence checks that the plan, which was executed, is planned again if nothing else has changed. The message may tell of
 // what was done. A service that is scaled to zero waits for no pods, and a Service that is turned back before the endpoint controller has
-// seen it waits for no EndpointSlices, so that the next step may follow at once; as it may once a Service or a Deployment that was lost is there again.
+// seen it waits for no EndpointSlices, so that the next step may follow at once; as it may once a Service that was lost, or led nowhere, or a Deployment is there again.
 func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
 	w.t.Helper()
-	waitsForNothing := plan.Serving == 0 || !before.Selected.Valid() || before.Previewed != plan.Preview && w.preview.sliceOf == plan.Preview ||
+	waitsForNothing := plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf == plan.Preview ||
 		before.Selected != plan.Active && w.active.sliceOf.Color == plan.Active
 	if _, exists := before.Colors[plan.Active]; waitsForNothing || !exists {
 		return
@@ -197,6 +202,9 @@ func (w *world) checkEnd() {
 	record, count := w.status.rollout, *w.spec.Replicas
 	broken := count > 0 && w.count(serving, func(p *pod) bool { return p.ready }) == 0
 	warm := idle != nil && idle.want.Replicas > 0
+	if w.mustHeal && broken && w.count(idle, func(p *pod) bool { return p.ready }) > 0 {
+		w.fail("traffic stays where somebody has moved it, though nothing can serve there")
+	}
 	if w.waitsForApproval() {
 		return
 	}

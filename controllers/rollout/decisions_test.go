@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,6 +205,15 @@ var badTiming = map[string]decisionCase{
 		},
 		want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted},
 	},
+	"the selector is moved by hand to a preview that doesn't run: it is moved back": {
+		given: func(o *rollout.Observed) {
+			o.Colors[blue] = rollout.Color{Revision: "v3", Replicas: 3, Current: 3, Updated: 3, Settled: true}
+			o.Wanted, o.Selected, o.ActiveEndpoints = "v3", blue, nil
+			o.Previewed, o.PreviewEndpoints = rollout.Preview{Color: blue, Revision: "v3"}, nil
+			o.Rollout.Revision, o.Rollout.Step, o.Rollout.StartedAt, o.Rollout.ReadyAt, o.Rollout.ApprovedAt = "v3", v1alpha1.StepDeploying, ago(time.Minute), nil, nil
+		},
+		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 9 * time.Minute},
+	},
 	"the selector is moved by hand to the warm colour: what was promoted is promoted once more": {
 		given: func(o *rollout.Observed) {
 			o.Selected, o.ActiveEndpoints = blue, map[v1alpha1.Color]int32{blue: 3}
@@ -233,6 +243,14 @@ var badTiming = map[string]decisionCase{
 		},
 		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: 30 * time.Second},
 	},
+	"old pods stay beside new ones that don't run: they don't count for the preview": {
+		given: func(o *rollout.Observed) {
+			o.Colors[blue] = rollout.Color{Revision: "v3", Replicas: 3, Current: 6, Updated: 3, Available: 3, Settled: true}
+			o.Wanted = "v3"
+			o.Rollout = &v1alpha1.RolloutStatus{Revision: "v3", Step: v1alpha1.StepDeploying, Message: "0 of 3 pods ready", StartedAt: ago(10 * time.Minute)}
+		},
+		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepFailed, ToldOfFailure: true, LookAgain: 30 * time.Second},
+	},
 	"a first rollout that was late is told once, and nothing looks again": {
 		given: func(o *rollout.Observed) {
 			delete(o.Colors, blue)
@@ -260,5 +278,14 @@ func TestDecisions(t *testing.T) {
 				t.Errorf("another decision than expected (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheMessageCountsNewPodsAlone(t *testing.T) {
+	t.Parallel()
+	o := moment()
+	badTiming["old pods stay beside new ones that don't run: they don't count for the preview"].given(&o)
+	if got := rollout.Compute(o).Rollout.Message; !strings.HasPrefix(got, "0 of 3 pods of blue") {
+		t.Error(got)
 	}
 }

@@ -19,6 +19,7 @@ type journal struct {
 	approvals map[string]bool // revisions that the operator saw approved, while they were wanted
 	excused   bool            // there is a reason why nothing can be reached
 	unknown   bool            // both places that tell which colour serves were lost at once
+	mustHeal  bool            // somebody has moved traffic away from healthy pods to where none are
 	mayFail   bool            // some revision had a reason to fail
 	mayAbort  bool            // somebody has aborted something
 	starts    int             // rollouts that were told of

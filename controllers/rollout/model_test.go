@@ -306,7 +306,7 @@ func (w *world) key() string {
 		}
 		return min(int(w.now.Sub(t.Time)/tick), 4)
 	}
-	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.quiet)
+	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet)
 	for _, revision := range []string{"v1", "v2"} {
 		fmt.Fprint(&b, w.faulty[revision], w.approvals[revision])
 	}

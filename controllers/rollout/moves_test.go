@@ -58,7 +58,7 @@ func (w *world) setReplicas(replicas int32) {
 // What goes wrong. Whoever can't be reached after that has an excuse until all is reported, and somebody can be reached again.
 
 func (w *world) chance(what string, args ...any) {
-	w.quiet, w.excused = false, true
+	w.quiet, w.excused, w.mustHeal = false, true, false
 	w.log("CHANCE", what, args...)
 }
 
@@ -80,10 +80,15 @@ func (w *world) moveSelector() {
 	if w.active == nil {
 		return
 	}
-	other := w.active.selects.Color.Other()
+	current := w.active.selects.Color
+	other := current.Other()
+	ready := func(color v1alpha1.Color) int32 {
+		return w.count(w.deployments[color], func(p *pod) bool { return p.ready })
+	}
+	heals := ready(other) == 0 && ready(current) > 0 && w.status.color == current && w.status.revision == w.deployments[current].want.Revision
 	w.chance("somebody moves the active Service to %s", other)
 	selectPods(&w.active, rollout.Preview{Color: other})
-	w.unknown = true
+	w.unknown, w.mustHeal = true, heals
 }
 
 func (w *world) deletePreviewService() {

@@ -64,9 +64,9 @@ type Preview struct {
 	Revision string
 }
 
-// active returns the colour that serves. The live selector is the truth, unless it leads nowhere. Where it is missing, what comes nearest
+// Active returns the colour that serves. The live selector is the truth, unless it leads nowhere. Where it is missing, what comes nearest
 // to what served last is taken: the colour in status, then the colour with the most pods available.
-func (o Observed) active() v1alpha1.Color {
+func (o Observed) Active() v1alpha1.Color {
 	switch {
 	case o.astray():
 		return o.LastActive
@@ -85,20 +85,22 @@ func (o Observed) active() v1alpha1.Color {
 }
 
 // astray reports whether the active Service selects a colour that has nothing to serve with, while what served last still has healthy pods:
-// somebody has moved the selector, or has deleted the Deployment right after the switch to it.
+// somebody has moved the selector, or what traffic was moved to is lost before the move was confirmed.
 func (o Observed) astray() bool {
 	last, lasts := o.Colors[o.LastActive]
 	if !o.Selected.Valid() || o.LastActive != o.Selected.Other() || !lasts || last.Revision != o.LastRevision || last.Available == 0 {
 		return false
 	}
 	selected := o.Colors[o.Selected]
-	return selected.Replicas == 0 && selected.Current == 0 && o.ActiveEndpoints[o.Selected] == 0 && o.serving(o.LastActive) > 0
+	empty := selected.Replicas == 0 && selected.Current == 0
+	// Numbers of an older state of the Deployment say nothing about the pods that it has now.
+	return (empty || selected.Settled && selected.Available == 0) && o.ActiveEndpoints[o.Selected] == 0 && o.serving(o.LastActive) > 0
 }
 
 // restored returns the observation with the Deployment that serves, if it is lost: as it was, but without pods. What served comes back
 // before anything newer is thought of.
 func (o Observed) restored() Observed {
-	current := o.active()
+	current := o.Active()
 	_, exists := o.Colors[current]
 	if exists || current != o.LastActive || o.LastRevision == "" || o.LastRevision == o.Wanted {
 		return o

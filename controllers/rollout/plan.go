@@ -15,6 +15,8 @@ import (
 type Plan struct {
 	// Active is the colour that the active Service is to select.
 	Active v1alpha1.Color
+	// Astray says that the active Service leads nowhere. It goes back to what served last then, whatever else can't be written.
+	Astray bool
 	// Preview is what the preview Service is to select.
 	Preview Preview
 	// Colors are the Deployments to have. A colour that is not in it is left as it is.
@@ -65,9 +67,9 @@ type planner struct {
 // Compute plans what to do about what was observed.
 func Compute(o Observed) Plan {
 	o = o.restored()
-	current := o.active()
+	current := o.Active()
 	p := &planner{Observed: o, current: current, idle: current.Other(), count: o.serving(current)}
-	p.plan = Plan{Active: current, Serving: p.count, Colors: map[v1alpha1.Color]Target{}, Rollout: o.Rollout.DeepCopy()}
+	p.plan = Plan{Active: current, Astray: o.astray(), Serving: p.count, Colors: map[v1alpha1.Color]Target{}, Rollout: o.Rollout.DeepCopy()}
 	for color, live := range o.Colors {
 		p.plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
 	}
@@ -87,8 +89,11 @@ func Compute(o Observed) Plan {
 
 // Hold plans nothing: everything stays as it was observed.
 func Hold(o Observed) Plan {
-	current := o.active()
-	plan := Plan{Active: current, Serving: o.serving(current), Colors: map[v1alpha1.Color]Target{}, Preview: o.Previewed, Rollout: o.Rollout.DeepCopy()}
+	current := o.Active()
+	plan := Plan{
+		Active: current, Astray: o.astray(), Serving: o.serving(current), Colors: map[v1alpha1.Color]Target{},
+		Preview: o.Previewed, Rollout: o.Rollout.DeepCopy(),
+	}
 	for color, live := range o.Colors {
 		plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
 	}
@@ -141,7 +146,7 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	}
 	switch {
 	case record.Step == v1alpha1.StepAborted:
-	case ended(record) || p.Aborted != record.Revision:
+	case record.Step == v1alpha1.StepCompleted || p.Aborted != record.Revision:
 		return false
 	default:
 		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, fmt.Sprintf("traffic goes back to %s", p.idle))

@@ -55,12 +55,12 @@ func (p *planner) previewSize() int32 {
 }
 
 // fresh returns the number of available pods of the wanted revision in the other colour. Until old pods are gone it is not known which
-// of them the available ones are, so that no more are claimed than are new.
+// of them the available ones are: they come first.
 func (p *planner) fresh(live Color) int32 {
 	if live.Revision != p.Wanted || !live.Settled {
 		return 0
 	}
-	return min(live.Updated, live.Available)
+	return min(live.Updated, max(0, live.Available-(live.Current-live.Updated)))
 }
 
 // freshEndpoints returns the number of ready endpoints of the preview Service, or 0 while it selects something else.

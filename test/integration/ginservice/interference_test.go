@@ -99,9 +99,42 @@ var _ = Describe("interference", func() {
 			g.Expect(active.Spec.Selector).To(HaveKeyWithValue(v1alpha1.LabelColor, "blue"))
 		}).Should(Succeed())
 		s.eventuallyServes(ctx, "v1")
+		Eventually(s.events).WithArguments(ctx, "TrafficReturned").Should(HaveLen(1))
 		err := k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "hello-green"}, &appsv1.Deployment{})
 		Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(1))
+	})
+
+	It("takes traffic back although something else is refused", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(1))
+		s.change(ctx, unschedulable)
+		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)
+		s.allowOutage()
+		active := &corev1.Service{ObjectMeta: s.meta("hello")}
+		s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = "green" })
+		Eventually(func(g Gomega) {
+			g.Expect(k8s.Get(ctx, s.key(), active)).To(Succeed())
+			g.Expect(active.Spec.Selector).To(HaveKeyWithValue(v1alpha1.LabelColor, "blue"))
+		}).Should(Succeed())
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Scheduling.Affinity = nil })
+		s.eventuallyServes(ctx, "v1")
+	})
+
+	It("takes traffic back from a preview that doesn't run", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(1))
+		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepDeploying)
+		Eventually(func() []string { return s.podNames(ctx, v1alpha1.Green) }).Should(HaveLen(1))
+		s.allowOutage()
+		active := &corev1.Service{ObjectMeta: s.meta("hello")}
+		s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = "green" })
+		Eventually(func(g Gomega) {
+			g.Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(1), HaveEach(HavePrefix("hello-blue-"))))
+		}).Should(Succeed())
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
 	})
 
 	It("repairs the labels and annotations of children whose spec is as it should be", func(ctx SpecContext) {

@@ -50,6 +50,15 @@ func config(key, value string) manifest {
 
 func manual(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.Promotion = v1alpha1.PromotionManual }
 
+// unschedulable is refused by the API server, though not by the schema of a GinService.
+func unschedulable(gs *v1alpha1.GinService) {
+	gs.Spec.Scheduling.Affinity = &v1alpha1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+			{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "zone", Operator: "Near"}}},
+		}},
+	}}
+}
+
 func scaleDownDelay(seconds int32) manifest {
 	return func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.ScaleDownDelaySeconds = new(seconds) }
 }

@@ -141,16 +141,32 @@ var _ = Describe("trouble", func() {
 
 	It("repeats what the API server refuses", func(ctx SpecContext) {
 		s := started(ctx, replicas(1))
-		s.change(ctx, func(gs *v1alpha1.GinService) {
-			gs.Spec.Scheduling.Affinity = &v1alpha1.Affinity{NodeAffinity: &corev1.NodeAffinity{
-				RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
-					{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "zone", Operator: "Near"}}},
-				}},
-			}}
-		})
+		s.change(ctx, unschedulable)
 		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)).To(ContainSubstring("operator"))
 		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonRejected).Should(HaveLen(1))
 		stillServing(ctx, s)
+	})
+
+	It("serves what corrects a first spec that the API server refuses", func(ctx SpecContext) {
+		s := create(ctx, replicas(1), unschedulable)
+		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)
+		Expect(message).To(ContainSubstring("spec.scheduling.affinity.nodeAffinity"))
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Scheduling.Affinity = nil })
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		Expect(s.get(ctx).Status.Rollout.Step).To(Equal(v1alpha1.StepCompleted))
+	})
+
+	It("says why new pods don't start although old ones of the same colour are still there", func(ctx SpecContext) {
+		s := started(ctx, replicas(1), scaleDownDelay(600))
+		s.release(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		s.pods("v3", kubelet.Behavior{State: kubelet.CrashLoop})
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image, gs.Spec.ProgressDeadlineSeconds = image(s.namespace, "v3"), new(int32(3))
+		})
+		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonProgressDeadlineExceeded)
+		Expect(message).To(And(ContainSubstring("0 of 1 pods"), ContainSubstring("exit code")))
 	})
 
 	It("keeps all else in order where one child is refused", func(ctx SpecContext) {
