@@ -173,7 +173,7 @@ tidy: ## Tidy every module
 
 .PHONY: clean
 clean: ## Remove what was built, but for the binaries of Kubernetes, which take minutes
-	rm -rf dist $(addprefix bin/,manager sampleapp load bench cluster controller-gen crd-ref-docs golangci-lint)
+	rm -rf dist $(addprefix bin/,manager sampleapp load bench demo versions cluster controller-gen crd-ref-docs golangci-lint)
 
 # What the targets above need.
 

@@ -36,7 +36,7 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 		color = waitingColor(o, plan)
 	}
 	live, target := o.state.Colors[color], plan.Colors[color]
-	if live.Revision == target.Revision && live.Settled && live.Updated == live.Current && live.Available >= target.Replicas {
+	if live.Revision == target.Revision && live.Uniform() && live.Available >= target.Replicas {
 		return "", nil
 	}
 	if held := heldUp(o.deployments[color]); held != "" {

@@ -56,6 +56,7 @@ type GinServiceList struct {
 // GinServiceSpec is what is wanted of a GinService.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.progressDeadlineSeconds) || !has(self.minReadySeconds) || self.progressDeadlineSeconds > self.minReadySeconds",message="progressDeadlineSeconds: must be greater than minReadySeconds, or no rollout could ever end in time"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.autoscaling.metrics) || !has(self.resources) || !has(self.resources.requests) || !('cpu' in self.resources.requests) || quantity(string(self.resources.requests['cpu'])).isGreaterThan(quantity('0')) || !self.autoscaling.metrics.exists(m, m.type == 'CPU' && has(m.averageUtilization))",message="autoscaling.metrics: averageUtilization is a share of resources.requests.cpu, which is 0: ask for CPU, or use averageValue"
 type GinServiceSpec struct {
 	// WorkloadSpec is the part that reaches the pods. A change of any of it makes a new revision.
 	WorkloadSpec `json:",inline"`

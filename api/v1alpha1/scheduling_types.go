@@ -35,6 +35,7 @@ type Scheduling struct {
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.whenUnsatisfiable in ['DoNotSchedule', 'ScheduleAnyway'])",message="scheduling.topologySpreadConstraints: whenUnsatisfiable must be DoNotSchedule or ScheduleAnyway"
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.maxSkew >= 1)",message="scheduling.topologySpreadConstraints: maxSkew must be at least 1"
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.topologyKey.size() > 0)",message="scheduling.topologySpreadConstraints: topologyKey must be the label of nodes that makes them one place, such as topology.kubernetes.io/zone"
 	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
 
 	// priorityClassName is the PriorityClass of the pods. Default: the cluster's default.
@@ -48,6 +49,7 @@ type Scheduling struct {
 type Affinity struct {
 	// nodeAffinity attracts the pods to nodes.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.requiredDuringSchedulingIgnoredDuringExecution) || self.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.size() > 0",message="scheduling.affinity.nodeAffinity: nodeSelectorTerms needs an entry, for no node would do without one"
 	NodeAffinity *corev1.NodeAffinity `json:"nodeAffinity,omitempty"`
 
 	// podAffinity attracts the pods to other pods.

@@ -55,8 +55,8 @@ type Color struct {
 	Settled bool
 }
 
-// uniform reports whether all pods of the colour are of its revision.
-func (c Color) uniform() bool { return c.Settled && c.Updated == c.Current }
+// Uniform reports whether all pods of the colour are known to be of its revision.
+func (c Color) Uniform() bool { return c.Settled && c.Updated == c.Current }
 
 // Preview is what the preview Service selects: one revision in one colour.
 type Preview struct {
@@ -129,7 +129,7 @@ func (o Observed) serving(active v1alpha1.Color) int32 {
 // them.
 func (o Observed) ready(color v1alpha1.Color, revision string, count int32) bool {
 	live, exists := o.Colors[color]
-	return exists && live.Revision == revision && live.uniform() && live.Updated >= count && live.Available >= count &&
+	return exists && live.Revision == revision && live.Uniform() && live.Updated >= count && live.Available >= count &&
 		o.Previewed == (Preview{Color: color, Revision: revision}) && o.PreviewEndpoints[color] >= count
 }
 

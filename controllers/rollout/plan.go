@@ -333,9 +333,13 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 
 // wait plans for a preview that is ready, maybe for the first time, and not approved.
 func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
+	other := ""
+	if p.Approved != "" {
+		other = fmt.Sprintf(" (it is %s)", p.Approved)
+	}
 	if p.blueGreen().Promotion == v1alpha1.PromotionManual {
-		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready: to promote it, set the annotation %s: %s",
-			p.idle, v1alpha1.AnnotationPromote, record.Revision)
+		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready: to promote it, set the annotation %s: %s%s",
+			p.idle, v1alpha1.AnnotationPromote, record.Revision, other)
 	} else {
 		until := at(record.ReadyAt).Add(p.autoPromotionDelay())
 		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is promoted at %s, or once the annotation %s is %s",

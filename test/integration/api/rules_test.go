@@ -78,6 +78,18 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, volumes: [{name: s, emptyDir: {medium: Disk}}]}`,
 		"spec.volumes[0]", "volumes: emptyDir.medium must be Memory, HugePages or HugePages-<size>",
 	},
+	"a spread over places without a label": {
+		`{image: app, scheduling: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: "", whenUnsatisfiable: DoNotSchedule}]}}`,
+		"spec.scheduling.topologySpreadConstraints", "scheduling.topologySpreadConstraints: topologyKey must be the label of nodes",
+	},
+	"an affinity to no node": {
+		`{image: app, scheduling: {affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}}}}}`,
+		"spec.scheduling.affinity.nodeAffinity", "scheduling.affinity.nodeAffinity: nodeSelectorTerms needs an entry",
+	},
+	"a share of no CPU": {
+		`{image: app, resources: {requests: {cpu: 0}}, autoscaling: {maxReplicas: 3, metrics: [{type: CPU, averageUtilization: 50}]}}`,
+		"spec", "autoscaling.metrics: averageUtilization is a share of resources.requests.cpu, which is 0",
+	},
 	"a toleration of all values with one": {
 		`{image: app, scheduling: {tolerations: [{key: a, operator: Exists, value: b}]}}`,
 		"spec.scheduling.tolerations", "scheduling.tolerations: operator Exists takes no value",
