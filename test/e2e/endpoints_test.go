@@ -32,6 +32,8 @@ func (s sight) alone(color v1alpha1.Color) bool {
 
 // recorder notes every state of the EndpointSlices that the API server tells of.
 type recorder struct {
+	service string
+
 	mu     sync.Mutex
 	slices map[string]discoveryv1.EndpointSlice
 	sights []sight
@@ -43,18 +45,18 @@ func record(ctx context.Context, gs *v1alpha1.GinService) *recorder {
 	var there discoveryv1.EndpointSliceList
 	ours := []client.ListOption{client.InNamespace(gs.Namespace), client.MatchingLabels{v1alpha1.LabelUID: string(gs.UID)}}
 	Expect(cluster.Client.List(ctx, &there, ours...)).To(Succeed())
-	r := &recorder{slices: map[string]discoveryv1.EndpointSlice{}}
+	r := &recorder{service: gs.Name, slices: map[string]discoveryv1.EndpointSlice{}}
 	for i := range there.Items {
 		r.slices[there.Items[i].Name] = there.Items[i]
 	}
-	r.look(gs.Name)
+	r.look()
 	w, err := cluster.Client.Watch(ctx, &discoveryv1.EndpointSliceList{}, append(ours, since(&there))...)
 	Expect(err).NotTo(HaveOccurred())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for event := range w.ResultChan() {
-			r.note(event, gs.Name)
+			r.note(event) // which must not read gs: the spec reads it anew all the time
 		}
 	}()
 	DeferCleanup(func() { w.Stop(); <-ended })
@@ -66,7 +68,7 @@ func since(list client.ObjectList) client.ListOption {
 	return &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}}
 }
 
-func (r *recorder) note(event watch.Event, name string) {
+func (r *recorder) note(event watch.Event) {
 	slice, ok := event.Object.(*discoveryv1.EndpointSlice)
 	if !ok {
 		return
@@ -77,11 +79,11 @@ func (r *recorder) note(event watch.Event, name string) {
 	if event.Type == watch.Deleted {
 		delete(r.slices, slice.Name)
 	}
-	r.look(name)
+	r.look()
 }
 
 // look notes what the slices show now.
-func (r *recorder) look(name string) {
+func (r *recorder) look() {
 	now := sight{at: time.Now(), active: map[v1alpha1.Color]int{}, preview: map[v1alpha1.Color]int{}}
 	for key := range r.slices {
 		counted := now.active
@@ -90,7 +92,7 @@ func (r *recorder) look(name string) {
 		}
 		for _, endpoint := range r.slices[key].Endpoints {
 			if endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready {
-				counted[colorOf(endpoint, name)]++
+				counted[colorOf(endpoint, r.service)]++
 			}
 		}
 	}

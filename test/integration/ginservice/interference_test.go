@@ -57,6 +57,13 @@ func meddledOperator(method, suffix string, act func()) *operator {
 	return startOperatorAs(cfg)
 }
 
+// moveTraffic moves the active Service to a colour, as nobody should.
+func (s *service) moveTraffic(ctx context.Context, color v1alpha1.Color) {
+	GinkgoHelper()
+	active := &corev1.Service{ObjectMeta: s.meta("hello")}
+	s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = string(color) })
+}
+
 func writesOf(resource string) func(counting.Key) bool {
 	return func(key counting.Key) bool { return key.Resource == resource && key.IsWrite() }
 }
@@ -92,12 +99,8 @@ var _ = Describe("interference", func() {
 		startOperator()
 		s := started(ctx, replicas(1))
 		s.allowOutage()
-		active := &corev1.Service{ObjectMeta: s.meta("hello")}
-		s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = "green" })
-		Eventually(func(g Gomega) {
-			g.Expect(k8s.Get(ctx, s.key(), active)).To(Succeed())
-			g.Expect(active.Spec.Selector).To(HaveKeyWithValue(v1alpha1.LabelColor, "blue"))
-		}).Should(Succeed())
+		s.moveTraffic(ctx, v1alpha1.Green)
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		s.eventuallyServes(ctx, "v1")
 		Eventually(s.events).WithArguments(ctx, "TrafficReturned").Should(HaveLen(1))
 		err := k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "hello-green"}, &appsv1.Deployment{})
@@ -111,12 +114,8 @@ var _ = Describe("interference", func() {
 		s.change(ctx, unschedulable)
 		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)
 		s.allowOutage()
-		active := &corev1.Service{ObjectMeta: s.meta("hello")}
-		s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = "green" })
-		Eventually(func(g Gomega) {
-			g.Expect(k8s.Get(ctx, s.key(), active)).To(Succeed())
-			g.Expect(active.Spec.Selector).To(HaveKeyWithValue(v1alpha1.LabelColor, "blue"))
-		}).Should(Succeed())
+		s.moveTraffic(ctx, v1alpha1.Green)
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Scheduling.Affinity = nil })
 		s.eventuallyServes(ctx, "v1")
 	})
@@ -129,8 +128,7 @@ var _ = Describe("interference", func() {
 		s.eventuallyStep(ctx, v1alpha1.StepDeploying)
 		Eventually(func() []string { return s.podNames(ctx, v1alpha1.Green) }).Should(HaveLen(1))
 		s.allowOutage()
-		active := &corev1.Service{ObjectMeta: s.meta("hello")}
-		s.mutate(ctx, active, func(o client.Object) { o.(*corev1.Service).Spec.Selector[v1alpha1.LabelColor] = "green" })
+		s.moveTraffic(ctx, v1alpha1.Green)
 		Eventually(func(g Gomega) {
 			g.Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(1), HaveEach(HavePrefix("hello-blue-"))))
 		}).Should(Succeed())
