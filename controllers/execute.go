@@ -22,9 +22,9 @@ import (
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
-// execute carries a plan out, and returns what became of it: traffic may not have moved. It goes in an order that is safe to be cut off anywhere: history before the pods that need it, the colour that
-// serves before the other one, pods before the traffic to them, and what nobody needs any more last. What fails stops no more than what
-// builds on it: traffic does not move, and all else is kept in order.
+// execute carries a plan out, and returns what became of it: traffic may not have moved. The order is safe to be cut off anywhere: history
+// before the pods that need it, the colour that serves before the other one, pods before the traffic to them, and what nobody needs any
+// more last. What fails stops no more than what builds on it: traffic does not move, and all else is kept in order.
 func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.Plan) (rollout.Plan, error) {
 	var failures []error
 	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {

@@ -21,7 +21,7 @@ import (
 )
 
 // finish ends a pass: it writes status, if it changed, then emits what a user should hear of, and says when to look again. It is the only
-// place that does any of these.
+// place that does any of these, but for what announceReturn tells.
 func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Plan, failure error) (ctrl.Result, error) {
 	if slices.ContainsFunc(joined(failure), apierrors.IsConflict) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil

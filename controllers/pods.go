@@ -80,7 +80,7 @@ func mayHaveTrouble(o *observation, plan rollout.Plan, conditions []metav1.Condi
 	if ready == nil || ready.Status != metav1.ConditionFalse || plan.Rollout == nil || suspended(o.gs) {
 		return false
 	}
-	return !stopped(plan.Rollout.Step) && plan.Rollout.Step != v1alpha1.StepWaitingForPromotion
+	return !rollout.Stopped(plan.Rollout.Step) && plan.Rollout.Step != v1alpha1.StepWaitingForPromotion
 }
 
 // heldUp returns why a Deployment can't make the pods that are wanted, if it says so itself.

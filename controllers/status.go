@@ -119,12 +119,7 @@ func (c *conditions) step() v1alpha1.RolloutStep {
 
 // stalled reports whether nothing gets further without help.
 func (c *conditions) stalled() bool {
-	return (c.trouble != nil && c.trouble.reason != v1alpha1.ReasonReconcileError) || stopped(c.step())
-}
-
-// stopped reports whether a rollout came to nothing at a step.
-func stopped(step v1alpha1.RolloutStep) bool {
-	return step == v1alpha1.StepFailed || step == v1alpha1.StepAborted
+	return (c.trouble != nil && c.trouble.reason != v1alpha1.ReasonReconcileError) || rollout.Stopped(c.step())
 }
 
 func (c *conditions) ready() metav1.Condition {
@@ -137,7 +132,7 @@ func (c *conditions) ready() metav1.Condition {
 	case suspended(c.gs) && live.Revision != c.state.Wanted:
 		condition.Reason = v1alpha1.ReasonSuspended
 		condition.Message = fmt.Sprintf("spec.suspend is set: revision %s is not rolled out until it is taken away", c.state.Wanted)
-	case stopped(step):
+	case rollout.Stopped(step):
 		condition.Reason = reasonOf(step)
 		condition.Message = fmt.Sprintf("revision %s: %s; %s", record.Revision, record.Message, c.wayOut(record))
 	case c.pods != "":

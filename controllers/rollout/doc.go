@@ -9,7 +9,7 @@
 //
 // Invariants, for whatever is observed:
 //   - The active Service never moves to a colour that the EndpointSlices do not show ready with as many pods as serve,
-//     except back to what served, from one that has nothing.
+//     except back to what served, from one that has no pod ready.
 //   - The colour that serves never gets another number of pods than the spec asks for, nor another template while it has a pod available.
 //   - The other colour keeps its pods while it is the last one that has any available, and while the EndpointSlices still send it traffic.
 //   - Compute is idempotent: with its own plan executed and nothing else changed, it plans the same again.

@@ -25,7 +25,7 @@ var (
 // tick is the step of the model's clock. All timers are a few of them.
 const tick = 30 * time.Second
 
-// settings are what does not change on a way through the model.
+// modelSettings are what does not change on a way through the model.
 var modelSettings = map[string]func(w *world){
 	"automatic":                           func(*world) {},
 	"automatic after a while, autoscaled": func(w *world) { w.blueGreen().AutoPromotionSeconds = new(int32(30)); autoscaled(w) },

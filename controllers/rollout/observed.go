@@ -23,7 +23,7 @@ type Observed struct {
 	Retry string
 	// Rollout is the record in status of the rollout that is under way or was the latest, or nil.
 	Rollout *v1alpha1.RolloutStatus
-	// LastActive is status.activeColor. It counts only where the active Service is missing or selects a colour that has nothing.
+	// LastActive is status.activeColor. It counts only where the active Service is missing or selects a colour that has nothing to serve with.
 	LastActive v1alpha1.Color
 	// LastRevision is status.activeRevision, or "". It counts only where LastActive does, or has lost its Deployment.
 	LastRevision string
