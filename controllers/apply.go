@@ -69,12 +69,12 @@ func apply[T intent[T], L interface {
 	var absent L
 	kind, service := kindOf(absent), client.ObjectKeyFromObject(gs)
 	ours := live != absent && metav1.IsControlledBy(live, gs)
-	now := finding{recipe: fmt.Sprintf("%s %d %s", gs.UID, gs.Generation, wanted.from)}
+	now := finding{recipe: recipeOf(gs, wanted.from)}
 	var before finding
 	if ours {
 		now.version = versionOf(live)
 		before = r.held.of(service, kind+" "+live.GetName())
-		if before.recipe == now.recipe && before.version.equal(now.version) {
+		if before.recipe == now.recipe && before.version == now.version {
 			writes.WithLabelValues(kind, "unchanged").Inc()
 			return nil
 		}
@@ -92,7 +92,7 @@ func apply[T intent[T], L interface {
 	case !ours:
 		return taken(gs, kind, live)
 	default:
-		same := before.hash == now.hash && before.version.equal(now.version)
+		same := before.hash == now.hash && before.version == now.version
 		if !same {
 			if same, err = holds(live, built, now.hash); err != nil {
 				return fmt.Errorf("comparing %s %s: %w", kind, name, err)

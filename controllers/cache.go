@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -26,22 +28,16 @@ const (
 // namespace, they hold only what is in it.
 func CacheOptions(namespace string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
-	configs := ours
-	configs.Transform = dropData
-	deployments := ours
-	deployments.Transform = dropBookkeeping
-	slices := ours
-	slices.Transform = dropEndpointDetail
 	options := cache.Options{
-		DefaultTransform: dropManagedFields,
+		DefaultTransform: keepNeeded,
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:                     deployments,
+			&appsv1.Deployment{}:                     ours,
 			&appsv1.ControllerRevision{}:             ours,
 			&corev1.Service{}:                        ours,
-			&corev1.ConfigMap{}:                      configs,
+			&corev1.ConfigMap{}:                      ours,
 			&autoscalingv2.HorizontalPodAutoscaler{}: ours,
 			&policyv1.PodDisruptionBudget{}:          ours,
-			&discoveryv1.EndpointSlice{}:             slices,
+			&discoveryv1.EndpointSlice{}:             ours,
 		},
 	}
 	if namespace != "" {
@@ -56,44 +52,62 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }
 
-func dropManagedFields(object any) (any, error) {
+// keepNeeded leaves out of an object for a cache what nobody reads, and shares the texts of the rest. What the operator writes is made of
+// less, so that nothing of that is lost.
+func keepNeeded(object any) (any, error) {
+	switch o := object.(type) {
+	case *v1alpha1.GinService:
+		delete(o.Annotations, corev1.LastAppliedConfigAnnotation)
+		intern(&o.Spec, &o.Status)
+	case *appsv1.Deployment:
+		delete(o.Annotations, "deployment.kubernetes.io/revision") // the Deployment controller's own, soon after each change
+		o.Status.Conditions = slices.DeleteFunc(o.Status.Conditions, func(c appsv1.DeploymentCondition) bool {
+			return c.Type != appsv1.DeploymentReplicaFailure
+		})
+		intern(&o.Spec, &o.Status)
+	case *corev1.Service:
+		o.Status = corev1.ServiceStatus{}
+		intern(&o.Spec)
+	case *corev1.ConfigMap:
+		o.Data, o.BinaryData = nil, nil // ours are immutable, so that their names and labels say it all
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		o.Status.CurrentMetrics = nil
+		o.Status.Conditions = slices.DeleteFunc(o.Status.Conditions, func(c autoscalingv2.HorizontalPodAutoscalerCondition) bool {
+			return c.Type != autoscalingv2.ScalingActive
+		})
+		intern(&o.Spec, &o.Status)
+	case *policyv1.PodDisruptionBudget:
+		o.Status = policyv1.PodDisruptionBudgetStatus{}
+		intern(&o.Spec)
+	case *discoveryv1.EndpointSlice:
+		keepReadiness(o)
+	}
 	if meta, ok := object.(metav1.Object); ok {
-		meta.SetManagedFields(nil)
+		keepMetadata(meta)
 	}
 	return object, nil
 }
 
-// dropData leaves out what a ConfigMap holds. Ours are immutable, so that their names and labels say it all.
-func dropData(object any) (any, error) {
-	if config, ok := object.(*corev1.ConfigMap); ok {
-		config.Data, config.BinaryData = nil, nil
-	}
-	return dropManagedFields(object)
-}
-
-// dropBookkeeping leaves out what the Deployment controller notes for itself in an annotation, soon after each change of a Deployment.
-func dropBookkeeping(object any) (any, error) {
-	if deployment, ok := object.(*appsv1.Deployment); ok {
-		delete(deployment.Annotations, "deployment.kubernetes.io/revision")
-	}
-	return dropManagedFields(object)
-}
-
-// dropEndpointDetail keeps of an EndpointSlice what readyEndpoints reads.
-func dropEndpointDetail(object any) (any, error) {
-	slice, ok := object.(*discoveryv1.EndpointSlice)
-	if !ok {
-		return object, nil
-	}
+// keepReadiness keeps of an EndpointSlice what readyEndpoints reads.
+func keepReadiness(slice *discoveryv1.EndpointSlice) {
+	kept := make([]discoveryv1.Endpoint, len(slice.Endpoints))
 	for i, endpoint := range slice.Endpoints {
-		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: endpoint.Conditions.Ready}}
+		kept[i].Conditions.Ready = endpoint.Conditions.Ready
 		if endpoint.TargetRef != nil {
-			kept.TargetRef = &corev1.ObjectReference{Name: endpoint.TargetRef.Name}
+			kept[i].TargetRef = &corev1.ObjectReference{Name: endpoint.TargetRef.Name}
 		}
-		slice.Endpoints[i] = kept
 	}
-	slice.Ports, slice.Annotations = nil, nil
-	return dropManagedFields(object)
+	slice.Endpoints, slice.Ports, slice.Annotations = kept, nil, nil
+}
+
+func keepMetadata(meta metav1.Object) {
+	meta.SetManagedFields(nil)
+	namespace, labels, annotations, owners := meta.GetNamespace(), meta.GetLabels(), meta.GetAnnotations(), meta.GetOwnerReferences()
+	intern(&namespace, &labels, &annotations, &owners)
+	meta.SetNamespace(namespace)
+	meta.SetLabels(labels)
+	meta.SetAnnotations(annotations)
+	meta.SetOwnerReferences(owners)
 }
 
 func ownerIndex(object client.Object) []string {

@@ -2,17 +2,19 @@ package controllers
 
 import (
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
 // held remembers which versions of children were found to be what is wanted: most passes find most children as the pass before left them,
@@ -22,34 +24,48 @@ type held struct {
 	services map[types.NamespacedName]map[string]finding // by kind and name of the child
 }
 
-// finding says that a version of a child is what was wanted.
+// finding says that a version of a child is what was wanted. There is one for each child of each GinService, and so it has hashes, seeded
+// anew in each process, in which two of a child's are the same by chance once in 2⁶⁴ times.
 type finding struct {
-	version version
-	recipe  string // what the intent was made of
+	version uint64 // the child's; 0 for none
+	recipe  uint64 // what the intent was made of
 	hash    string // the intent's
 }
 
-// version is what tells the versions of a child apart of which one may be what is wanted, and the other may not. A generation counts the
-// changes of a spec, so that reports in status, of which there are many while pods start, make no new version.
-type version struct {
-	uid                 types.UID
-	number              string
-	labels, annotations map[string]string
-	owners              []metav1.OwnerReference
-}
+var findingSeed = maphash.MakeSeed()
 
-func versionOf(live client.Object) version {
-	v := version{uid: live.GetUID(), number: live.GetResourceVersion()}
-	if generation := live.GetGeneration(); generation > 0 {
-		v.number = strconv.FormatInt(generation, 10)
-		v.labels, v.annotations, v.owners = live.GetLabels(), live.GetAnnotations(), live.GetOwnerReferences()
+// versionOf returns what tells the versions of a child apart of which one may be what is wanted, and the other may not. A generation counts
+// the changes of a spec, so that reports in status, of which there are many while pods start, make no new version.
+func versionOf(live client.Object) uint64 {
+	var h maphash.Hash
+	h.SetSeed(findingSeed)
+	maphash.WriteComparable(&h, live.GetUID())
+	generation := live.GetGeneration()
+	if generation == 0 {
+		maphash.WriteComparable(&h, live.GetResourceVersion())
+		return h.Sum64()
 	}
-	return v
+	maphash.WriteComparable(&h, generation)
+	for _, pairs := range []map[string]string{live.GetLabels(), live.GetAnnotations()} {
+		maphash.WriteComparable(&h, len(pairs))
+		for _, key := range slices.Sorted(maps.Keys(pairs)) {
+			maphash.WriteComparable(&h, [...]string{key, pairs[key]})
+		}
+	}
+	for _, owner := range live.GetOwnerReferences() {
+		maphash.WriteComparable(&h, [...]string{owner.APIVersion, owner.Kind, owner.Name, string(owner.UID)})
+		maphash.WriteComparable(&h, [...]bool{ptr.Deref(owner.Controller, false), ptr.Deref(owner.BlockOwnerDeletion, false)})
+	}
+	return h.Sum64()
 }
 
-func (v version) equal(other version) bool {
-	return v.number != "" && v.uid == other.uid && v.number == other.number && maps.Equal(v.labels, other.labels) &&
-		maps.Equal(v.annotations, other.annotations) && equality.Semantic.DeepEqual(v.owners, other.owners)
+// recipeOf returns what an intent is made of: the spec of a GinService, and what depends on the moment.
+func recipeOf(gs *v1alpha1.GinService, from string) uint64 {
+	return maphash.Comparable(findingSeed, struct {
+		uid        types.UID
+		generation int64
+		from       string
+	}{gs.UID, gs.Generation, from})
 }
 
 func (h *held) of(service types.NamespacedName, child string) finding {
