@@ -26,6 +26,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	runnable "sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -106,9 +107,6 @@ func newLogger(o options) logr.Logger {
 
 // run starts the manager and returns when it has stopped: on a signal, or because the lease was lost.
 func run(ctx context.Context, o options) error {
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(50) // an operator rests most of the time, and its caches stay: memory is worth more to it than CPU
-	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
@@ -124,11 +122,19 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("setting up the manager: %w", err)
 	}
+	if _, set := os.LookupEnv("GOGC"); !set {
+		// An operator rests most of the time, and its caches stay: memory is worth more to it than CPU. While they fill, most of what is
+		// allocated is of no use a moment later.
+		debug.SetGCPercent(20)
+		filled := runnable.RunnableFunc(func(context.Context) error { debug.SetGCPercent(50); return nil })
+		if err := manager.Add(filled); err != nil {
+			return err
+		}
+	}
 	reconciler := &controllers.Reconciler{
-		Client:   manager.GetClient(),
-		Live:     manager.GetAPIReader(),
-		Recorder: manager.GetEventRecorder("gin-operator"),
-		Clock:    clock.RealClock{},
+		Client: manager.GetClient(),
+		Live:   manager.GetAPIReader(),
+		Clock:  clock.RealClock{},
 	}
 	if err := reconciler.SetupWithManager(ctx, manager, o.concurrency); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -55,6 +56,9 @@ func ClientOptions() client.Options {
 // keepNeeded leaves out of an object for a cache what nobody reads, and shares the texts of the rest. What the operator writes is made of
 // less, so that nothing of that is lost.
 func keepNeeded(object any) (any, error) {
+	if meta, ok := object.(metav1.Object); ok {
+		keepMetadata(meta)
+	}
 	switch o := object.(type) {
 	case *v1alpha1.GinService:
 		delete(o.Annotations, corev1.LastAppliedConfigAnnotation)
@@ -65,6 +69,9 @@ func keepNeeded(object any) (any, error) {
 			return c.Type != appsv1.DeploymentReplicaFailure
 		})
 		intern(&o.Spec, &o.Status)
+		if maps.Equal(o.Labels, o.Spec.Template.Labels) {
+			o.Spec.Template.Labels = o.Labels
+		}
 	case *corev1.Service:
 		o.Status = corev1.ServiceStatus{}
 		intern(&o.Spec)
@@ -82,13 +89,10 @@ func keepNeeded(object any) (any, error) {
 	case *discoveryv1.EndpointSlice:
 		keepReadiness(o)
 	}
-	if meta, ok := object.(metav1.Object); ok {
-		keepMetadata(meta)
-	}
 	return object, nil
 }
 
-// keepReadiness keeps of an EndpointSlice what readyEndpoints reads.
+// keepReadiness keeps of an EndpointSlice what readyEndpoints reads, and what tells whose it is.
 func keepReadiness(slice *discoveryv1.EndpointSlice) {
 	kept := make([]discoveryv1.Endpoint, len(slice.Endpoints))
 	for i, endpoint := range slice.Endpoints {
@@ -97,7 +101,10 @@ func keepReadiness(slice *discoveryv1.EndpointSlice) {
 			kept[i].TargetRef = &corev1.ObjectReference{Name: endpoint.TargetRef.Name}
 		}
 	}
-	slice.Endpoints, slice.Ports, slice.Annotations = kept, nil, nil
+	slice.Endpoints, slice.Ports, slice.Annotations, slice.OwnerReferences = kept, nil, nil, nil
+	maps.DeleteFunc(slice.Labels, func(label, _ string) bool {
+		return label != discoveryv1.LabelServiceName && label != v1alpha1.LabelInstance && label != v1alpha1.LabelColor && label != v1alpha1.LabelRevision
+	})
 }
 
 func keepMetadata(meta metav1.Object) {

@@ -37,7 +37,7 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 	if switches && !plan.Astray && errors.Join(failures...) != nil {
 		plan = stay(o, plan)
 	}
-	failure := r.applyActive(ctx, o, plan.Active)
+	failure := r.applyActive(ctx, o, plan)
 	switch {
 	case !switches:
 	case failure != nil:
@@ -52,16 +52,18 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 // stay returns a plan whose traffic could not be moved, and so has nothing to tell. Where it leads nowhere, what served last remains known.
 func stay(o *observation, plan rollout.Plan) rollout.Plan {
 	if !plan.Astray {
-		plan.Active = o.state.Selected
+		plan.Active, plan.Both = o.state.Selected, o.state.Both
 	}
 	plan.Rollout, plan.Transitions, plan.Astray = o.gs.Status.Rollout, nil, false
 	return plan
 }
 
-func (r *Reconciler) applyActive(ctx context.Context, o *observation, active v1alpha1.Color) error {
+func (r *Reconciler) applyActive(ctx context.Context, o *observation, plan rollout.Plan) error {
 	wanted := recipe[*corev1ac.ServiceApplyConfiguration]{
-		from:  string(active),
-		build: func() *corev1ac.ServiceApplyConfiguration { return resources.ActiveService(o.gs, active) },
+		from: fmt.Sprintf("%s %t", plan.Active, plan.Both),
+		build: func() *corev1ac.ServiceApplyConfiguration {
+			return resources.ActiveService(o.gs, plan.Active, plan.Both)
+		},
 	}
 	return apply(ctx, r, o.gs, wanted, o.active, sameVersion)
 }

@@ -23,7 +23,7 @@ type Reconciler struct {
 	Client client.Client
 	// Live reads from the API server. It is asked only to find out who has a name that is taken, and why pods don't start.
 	Live client.Reader
-	// Recorder emits events.
+	// Recorder emits events. Default: one that writes those of a GinService in their order.
 	Recorder events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock

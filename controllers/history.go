@@ -66,7 +66,7 @@ func (o *observation) lastNumber() int64 {
 func byNumber(a, b appsv1.ControllerRevision) int { return cmp.Compare(a.Revision, b.Revision) }
 
 // pruneHistory deletes the oldest revisions beyond spec.revisionHistoryLimit, each with its configuration. What a colour holds, or is
-// about to, stays.
+// about to, stays, and what a rolling update may have to go back to.
 func (r *Reconciler) pruneHistory(ctx context.Context, o *observation, plan rollout.Plan) error {
 	limit := defaultHistoryLimit
 	if o.gs.Spec.RevisionHistoryLimit != nil {
@@ -76,6 +76,9 @@ func (r *Reconciler) pruneHistory(ctx context.Context, o *observation, plan roll
 	needed := map[string]bool{names.Revisioned(o.gs.Name, o.wanted.Name): true}
 	for _, target := range plan.Colors {
 		needed[names.Revisioned(o.gs.Name, target.Revision)] = true
+	}
+	if plan.Rollout != nil {
+		needed[names.Revisioned(o.gs.Name, plan.Rollout.ReplacedRevision)] = true
 	}
 	for _, live := range o.state.Colors {
 		needed[names.Revisioned(o.gs.Name, live.Revision)] = true

@@ -117,6 +117,9 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	}
 	if controls(gs, o.active) {
 		o.state.Selected = v1alpha1.Color(o.active.Spec.Selector[v1alpha1.LabelColor])
+		if serving := v1alpha1.Color(o.active.Annotations[resources.AnnotationServing]); selectsBoth(gs, o.active) && serving.Valid() {
+			o.state.Selected, o.state.Both = serving, true
+		}
 	}
 	if controls(gs, o.preview) {
 		o.state.Previewed = rollout.Preview{
@@ -138,6 +141,12 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	o.countEndpoints()
 	o.checkSpec()
 	return nil
+}
+
+// selectsBoth reports whether an active Service selects the pods of both colours, and no others.
+func selectsBoth(gs *v1alpha1.GinService, active *corev1.Service) bool {
+	selector := active.Spec.Selector
+	return len(selector) == 1 && selector[v1alpha1.LabelUID] == string(gs.UID)
 }
 
 // countEndpoints takes pods that the preview Service's EndpointSlices show ready for available, unless they have to be ready for a while

@@ -18,4 +18,4 @@ package controllers
 // Why the pods of a version don't start is asked for when they don't, without a cache of every pod.
 //
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create

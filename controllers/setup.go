@@ -26,8 +26,20 @@ import (
 // reconcileTimeout ends a pass that hangs. What it has written stays, and the next one goes on from there.
 const reconcileTimeout = time.Minute
 
-// SetupWithManager registers the reconciler with a manager. concurrency is the number of GinServices that are reconciled at a time.
+// SetupWithManager registers the reconciler with a manager, and a recorder if it has none. concurrency is the number of GinServices that
+// are reconciled at a time.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, concurrency int) error {
+	if r.Recorder == nil {
+		uncached, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+		if err != nil {
+			return fmt.Errorf("making a client for events: %w", err)
+		}
+		recorder := newEventRecorder(uncached, r.Clock)
+		if err := mgr.Add(recorder); err != nil {
+			return fmt.Errorf("adding the recorder of events: %w", err)
+		}
+		r.Recorder = recorder
+	}
 	indexer := mgr.GetFieldIndexer()
 	if err := indexer.IndexField(ctx, &appsv1.ControllerRevision{}, indexOwner, ownerIndex); err != nil {
 		return fmt.Errorf("indexing ControllerRevisions: %w", err)

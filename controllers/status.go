@@ -51,7 +51,7 @@ func colorStatus(o *observation, plan rollout.Plan, color v1alpha1.Color, target
 		status.Image = live.Spec.Template.Spec.Containers[0].Image
 	}
 	switch record := plan.Rollout; {
-	case color == plan.Active:
+	case color == plan.Active || plan.Both:
 		status.Role = v1alpha1.RoleColorActive
 	case target.Replicas == 0:
 		status.Role = v1alpha1.RoleColorIdle

@@ -104,7 +104,7 @@ type ColorStatus struct {
 }
 
 // RolloutStep is where a rollout is.
-// +kubebuilder:validation:Enum=Deploying;WaitingForPromotion;ScalingUp;Switching;Draining;Completed;Failed;Aborted;Cancelled
+// +kubebuilder:validation:Enum=Deploying;WaitingForPromotion;ScalingUp;Overlapping;Switching;Draining;Completed;Failed;Aborted;Cancelled
 type RolloutStep string
 
 const (
@@ -114,6 +114,8 @@ const (
 	StepWaitingForPromotion RolloutStep = "WaitingForPromotion"
 	// StepScalingUp waits until the new colour has as many ready pods as serve now.
 	StepScalingUp RolloutStep = "ScalingUp"
+	// StepOverlapping lets both colours serve for strategy.blueGreen.overlapSeconds.
+	StepOverlapping RolloutStep = "Overlapping"
 	// StepSwitching waits until the EndpointSlices of the active Service show the new colour alone.
 	StepSwitching RolloutStep = "Switching"
 	// StepDraining keeps the old colour warm for scaleDownDelaySeconds.
@@ -166,6 +168,11 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	WantedReplicas *int32 `json:"wantedReplicas,omitempty"`
 
+	// replacedRevision is the revision whose pods are replaced, with strategy RollingUpdate: what they go back to if the rollout fails.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	ReplacedRevision string `json:"replacedRevision,omitempty"`
+
 	// startedAt is when the rollout began. progressDeadlineSeconds counts from here.
 	// +optional
 	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
@@ -177,6 +184,15 @@ type RolloutStatus struct {
 	// approvedAt is when the promotion was approved. progressDeadlineSeconds counts anew from here, for scaling up.
 	// +optional
 	ApprovedAt *metav1.MicroTime `json:"approvedAt,omitempty"`
+
+	// overlapReplicas is the number of pods of the new colour when both began to serve: once fewer are ready, the old one serves alone again.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	OverlapReplicas *int32 `json:"overlapReplicas,omitempty"`
+
+	// overlapAt is when the EndpointSlices showed both colours. overlapSeconds counts from here.
+	// +optional
+	OverlapAt *metav1.MicroTime `json:"overlapAt,omitempty"`
 
 	// switchedAt is when the EndpointSlices showed the new colour alone. scaleDownDelaySeconds counts from here.
 	// +optional

@@ -1,6 +1,10 @@
 package v1alpha1
 
+import "k8s.io/apimachinery/pkg/util/intstr"
+
 // Strategy says how a new revision replaces the old one.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.rollingUpdate) || (has(self.type) && self.type == 'RollingUpdate')",message="strategy.rollingUpdate: needs type: RollingUpdate"
 type Strategy struct {
 	// type is the kind of rollout. Default: BlueGreen.
 	// +optional
@@ -11,21 +15,46 @@ type Strategy struct {
 	// +optional
 	// +kubebuilder:default={}
 	BlueGreen BlueGreen `json:"blueGreen,omitzero"`
+
+	// rollingUpdate are the settings of type RollingUpdate.
+	// +optional
+	RollingUpdate *RollingUpdate `json:"rollingUpdate,omitempty"`
+}
+
+// RollingUpdate are the settings of a rolling update.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.maxSurge) && has(self.maxUnavailable)) || !(string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%'])",message="strategy.rollingUpdate: maxSurge and maxUnavailable can't both be 0, or no pod could be replaced"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxSurge) || has(self.maxUnavailable) || !(string(self.maxSurge) in ['0', '0%'])",message="strategy.rollingUpdate: maxSurge: 0 needs a maxUnavailable above 0, or no pod could be replaced"
+type RollingUpdate struct {
+	// maxSurge is the number, or percentage such as "50%", of pods that there may be beyond replicas. Default: 25%.
+	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",message="strategy.rollingUpdate.maxSurge: must be a number of pods, or a percentage from 0% to 100%"
+	MaxSurge *intstr.IntOrString `json:"maxSurge,omitempty"`
+
+	// maxUnavailable is the number, or percentage, of pods that may be missing from replicas. Default: 0.
+	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",message="strategy.rollingUpdate.maxUnavailable: must be a number of pods, or a percentage from 0% to 100%"
+	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 }
 
 // StrategyType is a kind of rollout.
-// +kubebuilder:validation:Enum=BlueGreen
+// +kubebuilder:validation:Enum=BlueGreen;RollingUpdate
 type StrategyType string
 
 const (
 	// StrategyBlueGreen brings the new revision up beside the old one and moves all traffic in one step.
 	StrategyBlueGreen StrategyType = "BlueGreen"
+	// StrategyRollingUpdate replaces the pods that serve one by one, or a few at a time.
+	StrategyRollingUpdate StrategyType = "RollingUpdate"
 )
 
 // BlueGreen are the settings of a blue/green rollout.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.promotion) || self.promotion == 'Automatic'",message="strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic; with promotion: Manual only the annotation apps.gin-operator.dev/promote moves traffic"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.previewTTLSeconds) || self.autoPromotionSeconds < self.previewTTLSeconds",message="strategy.blueGreen.previewTTLSeconds: must be greater than autoPromotionSeconds, or no preview would live to be promoted"
+// +kubebuilder:validation:XValidation:rule="!has(self.overlapSeconds) || (has(self.cutover) && self.cutover == 'Overlap')",message="strategy.blueGreen.overlapSeconds: needs cutover: Overlap"
 type BlueGreen struct {
 	// promotion is Automatic to move traffic as soon as the new revision is ready (and autoPromotionSeconds have passed), or
 	// Manual to wait until the annotation apps.gin-operator.dev/promote names the revision. A new service's first revision, and
@@ -54,10 +83,18 @@ type BlueGreen struct {
 	// +kubebuilder:validation:Maximum=31536000
 	PreviewTTLSeconds *int32 `json:"previewTTLSeconds,omitempty"`
 
-	// cutover is how traffic moves. Atomic is one change of the Service's selector. Default: Atomic.
+	// cutover is how traffic moves. Atomic is one change of the Service's selector. With Overlap both colours serve for
+	// overlapSeconds in between, for load balancers that take a while to send traffic to new pods. Default: Atomic.
 	// +optional
 	// +kubebuilder:default=Atomic
 	Cutover Cutover `json:"cutover,omitempty"`
+
+	// overlapSeconds is how long, in seconds, both colours serve with cutover: Overlap, counted from when the EndpointSlices show both.
+	// Default: 30.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3600
+	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
 
 	// scaleDownDelaySeconds is how long, in seconds, the old colour keeps its pods after the EndpointSlices show that it takes no
 	// more traffic. Going back within that time is one change of a selector. 0 is at once. Default: 30.
@@ -88,10 +125,12 @@ const (
 )
 
 // Cutover says how traffic moves from the old colour to the new one.
-// +kubebuilder:validation:Enum=Atomic
+// +kubebuilder:validation:Enum=Atomic;Overlap
 type Cutover string
 
 const (
 	// CutoverAtomic changes the selector of the active Service once.
 	CutoverAtomic Cutover = "Atomic"
+	// CutoverOverlap lets the active Service select both colours for a while before it selects the new one alone.
+	CutoverOverlap Cutover = "Overlap"
 )

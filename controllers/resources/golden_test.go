@@ -64,7 +64,8 @@ func children(tb testing.TB, gs *v1alpha1.GinService) []child {
 	built := []child{
 		{"Deployment", Deployment(gs, v1alpha1.Blue, rev, 3), &appsv1.Deployment{}},
 		{"ControllerRevision", history, &appsv1.ControllerRevision{}},
-		{"active Service", ActiveService(gs, v1alpha1.Blue), &corev1.Service{}},
+		{"active Service", ActiveService(gs, v1alpha1.Blue, false), &corev1.Service{}},
+		{"active Service of both", ActiveService(gs, v1alpha1.Blue, true), &corev1.Service{}},
 		{"preview Service", PreviewService(gs, v1alpha1.Blue, rev.Name), &corev1.Service{}},
 	}
 	if intent := ConfigMap(gs, rev); intent != nil {

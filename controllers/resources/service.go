@@ -14,16 +14,24 @@ const (
 	defaultAffinityTimeoutSeconds int32 = 10800
 )
 
-// ActiveService is the Service that takes the traffic, with all of it going to color. Only the http port is on it: metrics are for
-// those inside the cluster who ask each pod.
-func ActiveService(gs *v1alpha1.GinService, color v1alpha1.Color) *corev1ac.ServiceApplyConfiguration {
+// AnnotationServing is on an active Service that selects both colours, and names the one that served before.
+const AnnotationServing = "apps.gin-operator.dev/serving"
+
+// ActiveService is the Service that takes the traffic, with all of it going to color, or to both colours alike. Only the http port is on
+// it: metrics are for those inside the cluster who ask each pod.
+func ActiveService(gs *v1alpha1.GinService, color v1alpha1.Color, both bool) *corev1ac.ServiceApplyConfiguration {
 	s := &gs.Spec.Service
 	serviceType := corev1.ServiceTypeClusterIP
 	if s.Type != "" {
 		serviceType = corev1.ServiceType(s.Type)
 	}
 	service := baseService(gs, names.ActiveService(gs.Name), v1alpha1.RoleActive).WithAnnotations(s.Annotations)
-	service.Spec.WithType(serviceType).WithSelector(SelectorLabels(gs, color))
+	selector := SelectorLabels(gs, color)
+	if both {
+		delete(selector, v1alpha1.LabelColor)
+		service.WithAnnotations(map[string]string{AnnotationServing: string(color)})
+	}
+	service.Spec.WithType(serviceType).WithSelector(selector)
 	if s.SessionAffinity == v1alpha1.SessionAffinity(corev1.ServiceAffinityClientIP) {
 		service.Spec.WithSessionAffinity(corev1.ServiceAffinityClientIP).
 			WithSessionAffinityConfig(corev1ac.SessionAffinityConfig().

@@ -59,19 +59,24 @@ func checkReturn(expect func(bool, string), o rollout.Observed, plan rollout.Pla
 
 // checkSwitch checks where traffic moves to.
 func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Plan) {
-	selected, next := o.Colors[o.Selected], o.Colors[plan.Active]
+	to := plan.Active
+	if to == o.Selected {
+		to = to.Other()
+	}
+	selected, next := o.Colors[o.Selected], o.Colors[to]
 	goesBack := plan.Rollout.Step == v1alpha1.StepAborted && selected.Revision == o.Wanted
 	expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
 		"traffic moves to a colour that still has pods of another revision")
-	expect(next.Available >= plan.Serving && o.PreviewEndpoints[plan.Active] >= plan.Serving && o.Previewed.Revision == next.Revision,
+	expect(next.Available >= plan.Serving && o.PreviewEndpoints[to] >= plan.Serving && o.Previewed.Revision == next.Revision,
 		"traffic moves to a colour that is not shown ready with as many pods as serve")
-	expect(plan.Colors[plan.Active].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
+	expect(plan.Colors[to].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
 }
 
 // checkServing checks what becomes of the colour that the active Service selects.
 func checkServing(expect func(bool, string), o rollout.Observed, plan rollout.Plan, live rollout.Color) {
 	target := plan.Colors[o.Selected]
-	expect(target.Revision == live.Revision || live.Available == 0 && o.ActiveEndpoints[o.Selected] == 0,
+	rolls := o.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate || plan.Rollout.ReplacedRevision != ""
+	expect(target.Revision == live.Revision || rolls || live.Available == 0 && o.ActiveEndpoints[o.Selected] == 0,
 		"the colour that serves gets another template while it has a healthy pod")
 	switch {
 	case target.Replicas == plan.Serving:
@@ -94,6 +99,8 @@ func checkOther(expect func(bool, string), o rollout.Observed, plan rollout.Plan
 	lastHealthy := plan.Serving > 0 && serving.Available == 0 && live.Available > 0
 	expect(kept || !lastHealthy, "the other colour loses pods though it has the last healthy ones")
 	expect(kept || o.ActiveEndpoints[other] == 0, "the other colour loses pods though the EndpointSlices still send it traffic")
+	expect(kept || !o.Both, "the other colour loses pods though the active Service selects it")
+	expect(plan.Both || !o.Both || serving.Available > 0 || live.Available == 0, "the active Service is left with a colour that has no ready pods")
 }
 
 // checkWorld checks what must be true of the world at every moment.
@@ -172,8 +179,9 @@ func (w *world) clone() *world {
 // seen it waits for no EndpointSlices, so that the next step may follow at once; as it may once a Service that was lost, or led nowhere, or a Deployment is there again.
 func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
 	w.t.Helper()
-	waitsForNothing := plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf == plan.Preview ||
-		before.Selected != plan.Active && w.active.sliceOf.Color == plan.Active
+	waitsForNothing := plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf.Preview == plan.Preview ||
+		(before.Selected != plan.Active || before.Both != plan.Both) && w.active.sliceOf == w.active.selects ||
+		before.Both && !plan.Both && before.ActiveEndpoints[plan.Active.Other()] == 0
 	if _, exists := before.Colors[plan.Active]; waitsForNothing || !exists {
 		return
 	}
@@ -218,10 +226,20 @@ func (w *world) checkEnd() {
 		}
 		return
 	}
-	if warm && !broken {
+	w.checkLeftovers(serving, warm && !broken)
+}
+
+// checkLeftovers checks that nothing is left of a preview.
+func (w *world) checkLeftovers(serving *deployment, warm bool) {
+	w.t.Helper()
+	fresh := w.count(serving, func(p *pod) bool { return p.ready && p.revision == serving.want.Revision })
+	if warm && fresh > 0 { // else the other colour may be needed yet
 		w.fail("both colours have pods in the end")
 	}
-	if w.preview.selects != (rollout.Preview{Color: w.active.selects.Color, Revision: serving.want.Revision}) {
+	if w.active.selects.both && (fresh > 0 || *w.spec.Replicas == 0) {
+		w.fail("both colours serve in the end")
+	}
+	if w.preview.selects.Preview != (rollout.Preview{Color: w.active.selects.Color, Revision: serving.want.Revision}) {
 		w.fail("the preview Service is left at %+v", w.preview.selects)
 	}
 }
@@ -273,7 +291,7 @@ type end struct {
 }
 
 func (w *world) end() end {
-	e := end{Colors: map[v1alpha1.Color]rollout.Target{}, Active: w.active.selects.Color, Preview: w.preview.selects}
+	e := end{Colors: map[v1alpha1.Color]rollout.Target{}, Active: w.active.selects.Color, Preview: w.preview.selects.Preview}
 	for color, d := range maps.All(w.deployments) {
 		e.Colors[color] = d.want
 	}

@@ -29,6 +29,8 @@ const tick = 30 * time.Second
 var modelSettings = map[string]func(w *world){
 	"automatic":                           func(*world) {},
 	"automatic after a while, autoscaled": func(w *world) { w.blueGreen().AutoPromotionSeconds = new(int32(30)); autoscaled(w) },
+	"both colours serve for a while":      func(w *world) { overlapping(w, tick) },
+	"pods are replaced one by one":        rolling,
 	"manual, with a small preview that expires": func(w *world) {
 		manual(w)
 		w.blueGreen().PreviewReplicas, w.blueGreen().PreviewTTLSeconds = new(int32(1)), new(int32(60))
@@ -306,7 +308,7 @@ func (w *world) key() string {
 		}
 		return min(int(w.now.Sub(t.Time)/tick), 4)
 	}
-	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet)
+	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet, w.rolled)
 	for _, revision := range []string{"v1", "v2"} {
 		fmt.Fprint(&b, w.faulty[revision], w.approvals[revision])
 	}
@@ -335,9 +337,12 @@ func (w *world) key() string {
 	}
 	fmt.Fprint(&b, "|", w.status.color, w.status.revision)
 	if r := w.status.rollout; r != nil {
-		fmt.Fprint(&b, r.Revision, r.Step, r.Rollback, r.Retry, age(r.StartedAt), age(r.ReadyAt), age(r.ApprovedAt), age(r.SwitchedAt), age(r.EndedAt))
+		fmt.Fprint(&b, r.Revision, r.Step, r.Rollback, r.Retry, r.ReplacedRevision, age(r.StartedAt), age(r.ReadyAt), age(r.ApprovedAt), age(r.SwitchedAt), age(r.EndedAt), age(r.OverlapAt))
 		if r.HeldReplicas != nil && r.WantedReplicas != nil {
 			fmt.Fprint(&b, *r.HeldReplicas, *r.WantedReplicas)
+		}
+		if r.OverlapReplicas != nil {
+			fmt.Fprint(&b, "o", *r.OverlapReplicas)
 		}
 	}
 	return b.String()

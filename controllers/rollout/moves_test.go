@@ -38,6 +38,11 @@ func (w *world) abort(revision string) {
 	w.aborted, w.mayAbort = revision, true
 }
 
+func (w *world) strategy(strategy v1alpha1.StrategyType) {
+	w.user("sets the strategy to %s", strategy)
+	w.spec.Strategy.Type = strategy
+}
+
 func (w *world) tryAgain(value string) {
 	w.user("sets retry to %s", value)
 	w.retry = value
@@ -87,7 +92,7 @@ func (w *world) moveSelector() {
 	}
 	heals := ready(other) == 0 && ready(current) > 0 && w.status.color == current && w.status.revision == w.deployments[current].want.Revision
 	w.chance("somebody moves the active Service to %s", other)
-	selectPods(&w.active, rollout.Preview{Color: other})
+	selectPods(&w.active, selector{Preview: rollout.Preview{Color: other}})
 	w.unknown, w.mustHeal = true, heals
 }
 
@@ -172,7 +177,11 @@ func (w *world) endpoints(s *service) bool {
 	if s == w.preview {
 		name = "preview"
 	}
-	w.log("endpoints", "%s: %d pods of %s", name, len(s.slices), strings.TrimSpace(fmt.Sprintf("%s %s", s.selects.Color, s.selects.Revision)))
+	what := strings.TrimSpace(fmt.Sprintf("%s %s", s.selects.Color, s.selects.Revision))
+	if s.selects.both {
+		what = "both colours"
+	}
+	w.log("endpoints", "%s: %d pods of %s", name, len(s.slices), what)
 	return true
 }
 

@@ -27,8 +27,11 @@ type Observed struct {
 	LastActive v1alpha1.Color
 	// LastRevision is status.activeRevision, or "". It counts only where LastActive does, or has lost its Deployment.
 	LastRevision string
-	// Selected is the colour that the live active Service selects, or "" where it is missing or selects none.
+	// Selected is the colour that the live active Service selects, or "" where it is missing or selects none. Where it selects both, it is
+	// the one that served before.
 	Selected v1alpha1.Color
+	// Both says whether it selects both colours.
+	Both bool
 	// Colors are the colours that have a Deployment.
 	Colors map[v1alpha1.Color]Color
 	// ActiveEndpoints are the ready endpoints in the EndpointSlices of the active Service, by colour.
@@ -88,7 +91,7 @@ func (o Observed) Active() v1alpha1.Color {
 // somebody has moved the selector, or what traffic was moved to is lost before the move was confirmed.
 func (o Observed) astray() bool {
 	last, lasts := o.Colors[o.LastActive]
-	if !o.Selected.Valid() || o.LastActive != o.Selected.Other() || !lasts || last.Revision != o.LastRevision || last.Available == 0 {
+	if !o.Selected.Valid() || o.Both || o.LastActive != o.Selected.Other() || !lasts || last.Revision != o.LastRevision || last.Available == 0 {
 		return false
 	}
 	selected := o.Colors[o.Selected]
@@ -135,7 +138,7 @@ func (o Observed) ready(color v1alpha1.Color, revision string, count int32) bool
 
 // confirmed reports whether the EndpointSlices of the active Service show the colour alone.
 func (o Observed) confirmed(active v1alpha1.Color, count int32) bool {
-	if o.Selected != active || o.ActiveEndpoints[active.Other()] > 0 {
+	if o.Selected != active || o.Both || o.ActiveEndpoints[active.Other()] > 0 {
 		return false
 	}
 	return o.ActiveEndpoints[active] >= min(count, max(1, o.Colors[active].Available))

@@ -11,8 +11,10 @@ import (
 
 // Plan is what to do next. Executing it twice does no more than executing it once.
 type Plan struct {
-	// Active is the colour that the active Service is to select.
+	// Active is the colour that the active Service is to select, or the one that counts as serving where it is to select both.
 	Active v1alpha1.Color
+	// Both says whether it is to select both colours.
+	Both bool
 	// Astray says that the active Service leads nowhere. It goes back to what served last then, whatever else can't be written.
 	Astray bool
 	// Preview is what the preview Service is to select.
@@ -47,9 +49,9 @@ type Transition struct {
 	Message string
 }
 
-// Switches reports whether the plan moves traffic from the observed colour to another one.
+// Switches reports whether the plan sends traffic to a colour that did not get any, or takes it from the one that counts as serving.
 func (p Plan) Switches(o Observed) bool {
-	return o.Selected.Valid() && o.Selected != p.Active
+	return o.Selected.Valid() && (o.Selected != p.Active || p.Both && !o.Both)
 }
 
 // planner is the state of one Compute.
@@ -79,8 +81,13 @@ func Compute(o Observed) Plan {
 		p.settle()
 	case p.mustReplaceInPlace():
 		p.replaceInPlace()
+	case p.rolls():
+		p.roll()
 	default:
 		p.rollOut()
+	}
+	if p.plan.Active == p.current && p.onlyOther() {
+		p.plan.Both = true
 	}
 	return p.plan
 }
@@ -89,7 +96,7 @@ func Compute(o Observed) Plan {
 func Hold(o Observed) Plan {
 	current := o.Active()
 	plan := Plan{
-		Active: current, Astray: o.astray(), Serving: o.serving(current), Colors: map[v1alpha1.Color]Target{},
+		Active: current, Both: o.Both, Astray: o.astray(), Serving: o.serving(current), Colors: map[v1alpha1.Color]Target{},
 		Preview: o.Previewed, Rollout: o.Rollout.DeepCopy(),
 	}
 	for color, live := range o.Colors {
@@ -106,7 +113,11 @@ func (p *planner) settle() {
 	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
 	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
 	record := p.plan.Rollout
+	replaced, rolling := p.begun(record)
 	switch {
+	case rolling:
+		record = p.start()
+		p.replace(record, replaced)
 	case record == nil || (record.Revision != p.Wanted && promoted(record)):
 		// What serves got there without a record: it was lost, or could not be written.
 		record = p.start()
@@ -124,6 +135,10 @@ func (p *planner) settle() {
 		}
 	}
 	letGo(record)
+	if record.Revision == p.Wanted && p.replacing(record) {
+		p.rollOn(record)
+		return
+	}
 	if record.Revision == p.Wanted {
 		if p.goBack(record) {
 			return
@@ -151,8 +166,7 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	}
 	p.plan.Colors[p.idle] = Target{Revision: warm.Revision, Replicas: p.count}
 	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
-	if p.ready(p.idle, warm.Revision, p.count) {
-		p.plan.Active = p.idle
+	if p.cutOver(record, warm.Revision) == moved {
 		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
 	}
 	return true
@@ -167,13 +181,14 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 	case record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepDraining:
 	case idle.Replicas > 0 && !down && live.Settled && p.confirmed(p.current, p.count):
 		record.SwitchedAt = p.now()
+		record.EndedAt, record.Retry = nil, p.Retry // also where it had come to nothing, and somebody moved traffic by hand
 		p.step(record, v1alpha1.StepDraining, "%s serves alone; %s stays warm for a rollback", p.current, p.idle)
 		p.tell(false, "Promoted", "revision %s (%s) serves; %s stays warm for %s", record.Revision, p.current, p.idle, p.scaleDownDelay())
-	case idle.Replicas == 0 && live.Settled && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
+	case idle.Replicas == 0 && live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
 		p.complete(record, "revision %s serves", record.Revision)
 	case Stopped(record.Step):
 	case (idle.Replicas == 0 || down) && p.overdue(since):
-		p.fail(record, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
+		p.fail(record, trafficStays, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
 	case idle.Replicas > 0 && !down:
 		p.step(record, v1alpha1.StepSwitching, "waiting for the EndpointSlices to show %s alone (%s %d, %s %d ready)",
 			p.current, p.current, p.ActiveEndpoints[p.current], p.idle, p.ActiveEndpoints[p.idle])
@@ -213,7 +228,7 @@ func (p *planner) released(since *metav1.MicroTime, delay time.Duration) bool {
 		p.lookAgain(since, delay)
 		return false
 	}
-	return p.Selected == p.plan.Active && !p.needed()
+	return p.Selected == p.plan.Active && !p.Both && !p.needed()
 }
 
 // needed reports whether the other colour's pods have to stay: they are the last healthy ones, or traffic is still sent to them.
@@ -244,7 +259,7 @@ func (p *planner) replaceInPlace() {
 	if record == nil || record.Revision != p.Wanted || ended(record) || promoted(record) {
 		record = p.start()
 	}
-	if _, exists := p.Colors[p.current]; exists && !p.approved(record, true) {
+	if _, exists := p.Colors[p.current]; exists && !p.rolls() && !p.approved(record, true) {
 		p.step(record, v1alpha1.StepWaitingForPromotion, "%s has no healthy pod, so the revision would replace it: set the annotation %s: %s to let it",
 			p.current, v1alpha1.AnnotationPromote, record.Revision)
 		p.holdServing(record)
@@ -268,14 +283,14 @@ func (p *planner) rollOut() {
 	}
 	p.holdServing(record)
 	if !Stopped(record.Step) && p.Aborted == record.Revision {
-		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, "traffic stays where it is")
+		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, trafficStays)
 	}
 	if Stopped(record.Step) {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
 		p.releaseIdle(record)
 		return
 	}
-	if p.Colors[p.idle].Revision != p.Wanted && p.needed() {
+	if p.Colors[p.idle].Revision != p.Wanted && (p.Both || p.needed()) {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
 		p.step(record, v1alpha1.StepDeploying, "waiting for the EndpointSlices to show that nobody needs %s before it is used again", p.idle)
 		return
@@ -307,12 +322,12 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		return true
 	case record.ReadyAt != nil && p.expired(record):
 		p.abort(record, fmt.Sprintf("because nobody promoted it within %s (strategy.blueGreen.previewTTLSeconds)",
-			p.Now.Sub(at(record.ReadyAt)).Truncate(time.Second)), "traffic stays where it is")
+			p.Now.Sub(at(record.ReadyAt)).Truncate(time.Second)), trafficStays)
 		p.abandon(record)
 	case ready:
 		p.wait(record, first)
 	case record.ReadyAt == nil && p.overdue(record.StartedAt):
-		p.fail(record, "%d of %d pods of %s became ready within %s", p.fresh(live), size, p.idle, p.deadline())
+		p.fail(record, trafficStays, "%d of %d pods of %s became ready within %s", p.fresh(live), size, p.idle, p.deadline())
 		p.abandon(record)
 	default:
 		p.step(record, v1alpha1.StepDeploying, "waiting for the preview in %s: %d of %d pods ready, %d in the EndpointSlices",
@@ -352,16 +367,18 @@ func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
 // promote plans an approved revision to full size, and then the switch.
 func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: p.count}
-	switch live := p.Colors[p.idle]; {
-	case p.ready(p.idle, p.Wanted, p.count):
-		p.plan.Active = p.idle
+	live, cutover := p.Colors[p.idle], p.cutOver(record, p.Wanted)
+	if cutover != waiting && record.ReadyAt == nil {
+		record.ReadyAt = p.now()
+	}
+	switch {
+	case cutover == moved:
 		letGo(record)
 		p.step(record, v1alpha1.StepSwitching, "moving traffic from %s to %s", p.current, p.idle)
-		if record.ReadyAt == nil {
-			record.ReadyAt = p.now()
-		}
+	case cutover == shared:
+		p.step(record, v1alpha1.StepOverlapping, "%s and %s both serve; %s", p.current, p.idle, p.untilAlone(record))
 	case p.overdue(record.ApprovedAt):
-		p.fail(record, "%d of %d pods of %s became ready within %s of the approval", p.fresh(live), p.count, p.idle, p.deadline())
+		p.fail(record, trafficStays, "%d of %d pods of %s became ready within %s of the approval", p.fresh(live), p.count, p.idle, p.deadline())
 		p.abandon(record)
 	default:
 		p.step(record, v1alpha1.StepScalingUp, "growing %s to what serves: %d of %d pods ready, %d in the EndpointSlices",

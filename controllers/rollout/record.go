@@ -19,7 +19,7 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 		record.HeldReplicas, record.WantedReplicas = new(serving.Replicas), new(*p.Spec.Replicas)
 	}
 	// The other colour has served before: it was not the preview of a revision that has never been approved.
-	warm := before != nil && before.Revision == serving.Revision && besideAnother(before) &&
+	warm := before != nil && !p.rolls() && before.Revision == serving.Revision && besideAnother(before) &&
 		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
 	if warm && idle.Revision == p.Wanted && idle.Replicas > 0 && idle.Available > 0 {
 		record.Rollback, record.ApprovedAt = true, record.StartedAt
@@ -33,6 +33,8 @@ func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) stri
 	switch {
 	case !exists || p.Colors[p.current].Revision == record.Revision:
 		return fmt.Sprintf("starting revision %s as %s", record.Revision, p.current)
+	case p.rolls():
+		return fmt.Sprintf("replacing the pods of revision %s by those of revision %s", p.Colors[p.current].Revision, record.Revision)
 	case record.Rollback:
 		return fmt.Sprintf("going back to revision %s, which is still warm in %s", record.Revision, p.idle)
 	default:
@@ -57,11 +59,15 @@ func (p *planner) complete(record *v1alpha1.RolloutStatus, format string, args .
 	p.tell(false, "RolloutCompleted", "%s", record.Message)
 }
 
-func (p *planner) fail(record *v1alpha1.RolloutStatus, format string, args ...any) {
+// fail ends a rollout that did not become ready in time.
+func (p *planner) fail(record *v1alpha1.RolloutStatus, then, format string, args ...any) {
 	record.EndedAt = p.now()
 	p.step(record, v1alpha1.StepFailed, format, args...)
-	p.tell(true, "RolloutFailed", "revision %s: %s; traffic stays where it is", record.Revision, record.Message)
+	p.tell(true, "RolloutFailed", "revision %s: %s; %s", record.Revision, record.Message, then)
 }
+
+// trafficStays is what becomes of traffic when a rollout ends before its revision has served.
+const trafficStays = "traffic stays where it is"
 
 // abort ends a rollout that somebody stopped, or that nobody promoted in time.
 func (p *planner) abort(record *v1alpha1.RolloutStatus, why, then string) {

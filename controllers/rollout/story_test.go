@@ -33,6 +33,12 @@ func served(w *world, revision string) {
 
 func manual(w *world) { w.blueGreen().Promotion = v1alpha1.PromotionManual }
 
+func overlapping(w *world, d time.Duration) {
+	w.blueGreen().Cutover, w.blueGreen().OverlapSeconds = v1alpha1.CutoverOverlap, new(int32(d/time.Second))
+}
+
+func rolling(w *world) { w.spec.Strategy.Type = v1alpha1.StrategyRollingUpdate }
+
 func autoscaled(w *world) {
 	w.spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 10}
 }

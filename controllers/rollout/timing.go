@@ -8,10 +8,11 @@ import (
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
-// The defaults below are those of the CRD. They count where a GinService was stored before a field existed.
+// The defaults below are those of the API. Most are in the CRD too, and count where a GinService was stored before a field existed.
 const (
 	defaultProgressDeadline = 600 * time.Second
 	defaultScaleDownDelay   = 30 * time.Second
+	defaultOverlap          = 30 * time.Second
 )
 
 func (p *planner) blueGreen() v1alpha1.BlueGreen { return p.Spec.Strategy.BlueGreen }
@@ -22,6 +23,10 @@ func (p *planner) deadline() time.Duration {
 
 func (p *planner) autoPromotionDelay() time.Duration {
 	return seconds(p.blueGreen().AutoPromotionSeconds, 0)
+}
+
+func (p *planner) overlap() time.Duration {
+	return seconds(p.blueGreen().OverlapSeconds, defaultOverlap)
 }
 
 func (p *planner) scaleDownDelay() time.Duration {

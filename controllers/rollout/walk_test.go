@@ -89,6 +89,12 @@ func setUp(w *world, c chooser) {
 	if blueGreen.AutoPromotionSeconds == nil {
 		blueGreen.PreviewTTLSeconds = []*int32{nil, nil, new(int32(30))}[c.choose(3)]
 	}
+	if c.choose(2) == 0 {
+		overlapping(w, 30*time.Second)
+	}
+	if c.choose(4) == 0 {
+		rolling(w)
+	}
 	blueGreen.PreviewReplicas = []*int32{nil, new(int32(1)), new(int32(5))}[c.choose(3)]
 	blueGreen.ScaleDownDelaySeconds = new(int32(30 * c.choose(2)))
 	blueGreen.AbortScaleDownDelaySeconds = new(int32(30 * c.choose(2)))
@@ -123,7 +129,9 @@ func neighbour(w *world, c chooser) {
 // change is what a user or the autoscaler does.
 func change(w *world, c chooser) {
 	w.t.Helper()
-	switch c.choose(8) {
+	switch c.choose(9) {
+	case 8:
+		w.strategy([]v1alpha1.StrategyType{v1alpha1.StrategyBlueGreen, v1alpha1.StrategyRollingUpdate}[c.choose(2)])
 	case 6:
 		w.abort([]string{"", w.wanted, "v1", "v2"}[c.choose(4)])
 	case 7:

@@ -56,9 +56,23 @@ type pod struct {
 // service is a Service and what its EndpointSlices show: the pods that were ready when the endpoint controller last looked, for what
 // the selector was then. The active Service selects a colour, of whatever revision.
 type service struct {
-	selects rollout.Preview
+	selects selector
 	slices  []*pod
-	sliceOf rollout.Preview
+	sliceOf selector
+}
+
+// selector is what a Service selects: the colour, or both with the one that served before.
+type selector struct {
+	rollout.Preview
+
+	both bool
+}
+
+func (s selector) colors() []v1alpha1.Color {
+	if s.both {
+		return colors
+	}
+	return []v1alpha1.Color{s.Color}
 }
 
 // status is what the operator keeps in the status of the GinService.
@@ -104,13 +118,13 @@ func (w *world) observe() rollout.Observed {
 		o.Colors[color] = seen
 	}
 	if w.active != nil {
-		o.Selected = w.active.selects.Color
+		o.Selected, o.Both = w.active.selects.Color, w.active.selects.both
 		for _, p := range w.active.slices {
 			o.ActiveEndpoints[p.color]++
 		}
 	}
 	if w.preview != nil {
-		o.Previewed = w.preview.selects
+		o.Previewed = w.preview.selects.Preview
 		// The labels of a slice tell which selector it was made for.
 		if w.preview.sliceOf == w.preview.selects {
 			o.PreviewEndpoints[w.preview.selects.Color] = int32(len(w.preview.slices))
@@ -188,12 +202,17 @@ func (w *world) syncSlices(s *service) bool {
 		return false
 	}
 	var ready []*pod
-	if d := w.deployments[s.selects.Color]; d != nil {
-		for _, p := range d.pods {
-			if p.ready && (s.selects.Revision == "" || p.revision == s.selects.Revision) {
-				ready = append(ready, p)
+	for _, color := range s.selects.colors() {
+		if d := w.deployments[color]; d != nil {
+			for _, p := range d.pods {
+				if p.ready && (s.selects.Revision == "" || p.revision == s.selects.Revision) {
+					ready = append(ready, p)
+				}
 			}
 		}
+	}
+	if s == w.active && len(ready) > 0 && !slices.ContainsFunc(ready, func(p *pod) bool { return p.revision != w.deployments[p.color].want.Revision }) {
+		w.rolled = false
 	}
 	changed := s.sliceOf != s.selects || !slices.Equal(s.slices, ready)
 	s.slices, s.sliceOf = ready, s.selects
@@ -213,10 +232,14 @@ func (*world) count(d *deployment, which func(*pod) bool) (n int32) {
 }
 
 // reachable returns the number of pods that a client of the active Service reaches: those that its EndpointSlices show, as far as they
-// are still there and ready.
+// are still there and ready. Where a Deployment replaces pods, it does not wait for the EndpointSlices: that those which end answer until
+// the others are known is the pods' own part, by their drain.
 func (w *world) reachable() (n int) {
 	if w.active == nil {
 		return 0
+	}
+	if w.rolled {
+		return int(w.count(w.deployments[w.active.selects.Color], func(p *pod) bool { return p.ready }))
 	}
 	for _, p := range w.active.slices {
 		if p.ready && !p.gone {
@@ -246,18 +269,25 @@ func (w *world) writes(plan rollout.Plan) []write {
 			}})
 		default:
 			writes = append(writes, write{describeChange(color, d.want, target), func() {
+				if w.spec.Strategy.Type == v1alpha1.StrategyRollingUpdate || plan.Rollout.ReplacedRevision != "" {
+					w.approvals[target.Revision], w.rolled = true, true // it needs none
+				}
 				d.served = d.served && d.want.Revision == target.Revision && (target.Replicas > 0 || target.Revision == w.wanted)
 				d.want, d.changes = target, d.changes+1
 			}})
 		}
 	}
-	if w.preview == nil || w.preview.selects != plan.Preview {
+	if w.preview == nil || w.preview.selects.Preview != plan.Preview {
 		writes = append(writes, write{fmt.Sprintf("the preview Service selects %s %s", plan.Preview.Color, plan.Preview.Revision), func() {
-			selectPods(&w.preview, plan.Preview)
+			selectPods(&w.preview, selector{Preview: plan.Preview})
 		}})
 	}
-	if active := (rollout.Preview{Color: plan.Active}); w.active == nil || w.active.selects != active {
-		writes = append(writes, write{fmt.Sprintf("THE ACTIVE SERVICE SELECTS %s", strings.ToUpper(string(plan.Active))), func() {
+	if active := (selector{rollout.Preview{Color: plan.Active}, plan.Both}); w.active == nil || w.active.selects != active {
+		what := strings.ToUpper(string(plan.Active))
+		if plan.Both {
+			what = fmt.Sprintf("BOTH COLOURS (%s served before)", plan.Active)
+		}
+		writes = append(writes, write{"THE ACTIVE SERVICE SELECTS " + what, func() {
 			selectPods(&w.active, active)
 		}})
 	}
@@ -275,7 +305,7 @@ func (w *world) writes(plan rollout.Plan) []write {
 	return writes
 }
 
-func selectPods(s **service, what rollout.Preview) {
+func selectPods(s **service, what selector) {
 	if *s == nil {
 		*s = &service{}
 	}

@@ -310,6 +310,29 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, strategy: {blueGreen: {promotion: Manual, autoPromotionSeconds: 10}}}`,
 		"spec.strategy.blueGreen", "strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic",
 	},
+	"a rolling update of another strategy": {
+		`{image: app, strategy: {rollingUpdate: {maxSurge: 1}}}`, "spec.strategy", "strategy.rollingUpdate: needs type: RollingUpdate",
+	},
+	"a rolling update that may neither add a pod nor take one away": {
+		`{image: app, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0%, maxUnavailable: 0}}}`,
+		"spec.strategy.rollingUpdate", "strategy.rollingUpdate: maxSurge and maxUnavailable can't both be 0",
+	},
+	"a rolling update that may not add a pod, and by default takes none away": {
+		`{image: app, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0}}}`,
+		"spec.strategy.rollingUpdate", "strategy.rollingUpdate: maxSurge: 0 needs a maxUnavailable above 0",
+	},
+	"a surge of no number of pods": {
+		`{image: app, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: some}}}`,
+		"spec.strategy.rollingUpdate.maxSurge", "strategy.rollingUpdate.maxSurge: must be a number of pods, or a percentage from 0% to 100%",
+	},
+	"less than no pods unavailable": {
+		`{image: app, strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: -1}}}`,
+		"spec.strategy.rollingUpdate.maxUnavailable", "strategy.rollingUpdate.maxUnavailable: must be a number of pods, or a percentage from 0% to 100%",
+	},
+	"an overlap without its cutover": {
+		`{image: app, strategy: {blueGreen: {overlapSeconds: 10}}}`,
+		"spec.strategy.blueGreen", "strategy.blueGreen.overlapSeconds: needs cutover: Overlap",
+	},
 	"both kinds of disruption budget": {
 		`{image: app, disruptionBudget: {minAvailable: 1, maxUnavailable: 1}}`,
 		"spec.disruptionBudget", "disruptionBudget: set minAvailable or maxUnavailable, not both",

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
 )
 
 // history is what a watcher saw of a service, oldest first.
@@ -75,7 +76,7 @@ func (h *history) watchSelector(ctx context.Context, c client.WithWatch, s *serv
 		}
 		color := v1alpha1.Color(svc.Spec.Selector[v1alpha1.LabelColor])
 		h.add("%s Service %s selects %q", svc.ResourceVersion, event.Type, color)
-		if !color.Valid() {
+		if !color.Valid() && !selectsBoth(svc) {
 			if _, ours := outage.Load(s.namespace); !ours {
 				h.violate("the selector is %v", svc.Spec.Selector)
 			}
@@ -107,6 +108,12 @@ func (h *history) watchEndpoints(ctx context.Context, c client.WithWatch, s *ser
 		}
 		available = available || len(ready) > 0
 	}
+}
+
+// selectsBoth reports whether a Service selects both colours of its GinService, and says which of them served before.
+func selectsBoth(svc *corev1.Service) bool {
+	return len(svc.Spec.Selector) == 1 && svc.Spec.Selector[v1alpha1.LabelUID] == string(metav1.GetControllerOf(svc).UID) &&
+		v1alpha1.Color(svc.Annotations[resources.AnnotationServing]).Valid()
 }
 
 // allowOutage says that the spec itself takes the service's pods or its Service away.

@@ -85,7 +85,7 @@ func startOperatorAs(cfg *rest.Config) *operator {
 	Expect(err).NotTo(HaveOccurred())
 	life, cancel := context.WithCancel(context.Background())
 	reconciler := &controllers.Reconciler{
-		Client: manager.GetClient(), Live: manager.GetAPIReader(), Recorder: manager.GetEventRecorder("gin-operator"), Clock: clock.RealClock{},
+		Client: manager.GetClient(), Live: manager.GetAPIReader(), Clock: clock.RealClock{},
 	}
 	Expect(reconciler.SetupWithManager(life, manager, 8)).To(Succeed())
 	ended := make(chan error, 1)

@@ -1,0 +1,93 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// cutover is how far traffic has moved to the other colour.
+type cutover int
+
+const (
+	// waiting says that it does not move, because too few pods are ready.
+	waiting cutover = iota
+	// shared says that both colours serve.
+	shared
+	// moved says that it goes to the other colour alone.
+	moved
+)
+
+// cutOver plans the way of traffic to the other colour, which is planned to have the revision and as many pods as serve.
+func (p *planner) cutOver(record *v1alpha1.RolloutStatus, revision string) cutover {
+	ready := p.ready(p.idle, revision, p.count)
+	overlaps := p.blueGreen().Cutover == v1alpha1.CutoverOverlap && p.count > 0 && p.Colors[p.current].Available > 0
+	switch {
+	case ready && !overlaps, ready && p.Both && p.sharedFor(record, p.overlap()):
+		p.plan.Active = p.idle
+		record.OverlapReplicas = nil
+		return moved
+	case ready && !p.Both:
+		record.OverlapReplicas, record.OverlapAt = new(p.count), nil
+	case !p.Both || !overlaps || p.lost(record, revision):
+		if p.Both && overlaps && !p.onlyOther() {
+			p.tell(true, "OverlapStopped", "%s serves alone again: %d of %d pods of %s are ready", p.current, p.Colors[p.idle].Available, p.count, p.idle)
+		}
+		record.OverlapReplicas, record.OverlapAt = nil, nil
+		return waiting
+	}
+	p.share(record)
+	return shared
+}
+
+// onlyOther reports whether both colours are selected, and only the other one can be reached.
+func (p *planner) onlyOther() bool {
+	down := p.ActiveEndpoints[p.current] == 0 || p.Colors[p.current].Available == 0
+	return p.Both && down && p.ActiveEndpoints[p.idle] > 0
+}
+
+// lost reports whether the other colour has lost pods since both began to serve. It may have more to come, if what serves was scaled up
+// since.
+func (p *planner) lost(record *v1alpha1.RolloutStatus, revision string) bool {
+	live := p.Colors[p.idle]
+	if record.OverlapReplicas == nil { // with the rest of status
+		record.OverlapReplicas = new(min(live.Available, p.count))
+	}
+	return live.Revision != revision || live.Available == 0 || live.Available < min(*record.OverlapReplicas, p.count) ||
+		p.sharedFor(record, p.overlap()+p.deadline())
+}
+
+// share plans both colours to serve.
+func (p *planner) share(record *v1alpha1.RolloutStatus) {
+	p.plan.Both = true
+	if record.OverlapReplicas == nil {
+		record.OverlapReplicas = new(p.count)
+	}
+	if p.Both && record.OverlapAt == nil && p.ActiveEndpoints[p.current] > 0 && p.ActiveEndpoints[p.idle] >= min(*record.OverlapReplicas, p.count) {
+		record.OverlapAt = p.now()
+		p.tell(false, "OverlapStarted", "%s serves beside %s for %s", p.idle, p.current, p.overlap())
+	}
+	if record.OverlapAt != nil {
+		p.lookAgain(record.OverlapAt, p.overlap())
+		p.lookAgain(record.OverlapAt, p.overlap()+p.deadline())
+	}
+}
+
+// sharedFor reports whether both colours have served for a time.
+func (p *planner) sharedFor(record *v1alpha1.RolloutStatus, d time.Duration) bool {
+	return record.OverlapAt != nil && !p.Now.Before(record.OverlapAt.Add(d))
+}
+
+// untilAlone says what ends the time in which both colours serve.
+func (p *planner) untilAlone(record *v1alpha1.RolloutStatus) string {
+	switch {
+	case record.OverlapAt == nil:
+		return "waiting for the EndpointSlices to show both"
+	case p.sharedFor(record, p.overlap()):
+		live := p.Colors[p.idle]
+		return fmt.Sprintf("waiting for all pods of %s: %d of %d ready", p.idle, min(live.Available, p.count), p.count)
+	default:
+		return fmt.Sprintf("%s serves alone from %s on", p.idle, record.OverlapAt.Add(p.overlap()).UTC().Format(time.RFC3339))
+	}
+}

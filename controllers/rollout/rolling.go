@@ -1,0 +1,112 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+func (p *planner) rolls() bool { return p.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate }
+
+// roll plans the wanted revision into the colour that serves, whose Deployment then replaces its pods as the strategy says.
+func (p *planner) roll() {
+	before, serving := p.plan.Rollout, p.Colors[p.current]
+	record := before
+	if record == nil || record.Revision != p.Wanted || (ended(record) && !Stopped(record.Step)) || p.retried(record) {
+		record = p.start()
+	}
+	switch {
+	case Stopped(record.Step):
+	case p.Aborted == record.Revision:
+		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, trafficStays)
+	case record.ReplacedRevision != "" && p.overdue(record.ApprovedAt):
+		// The way back was begun, and the record of that not written.
+		p.fail(record, p.wayBack(record), "the pods did not become ready within %s", p.deadline())
+	}
+	if Stopped(record.Step) {
+		p.holdServing(record)
+		p.plan.Preview = Preview{Color: p.current, Revision: serving.Revision}
+		p.releaseIdle(record)
+		return
+	}
+	letGo(record)
+	if record.ReplacedRevision == "" {
+		p.replace(record, p.replaced(before, serving.Revision))
+	}
+	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}
+	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
+	p.dismissIdle()
+	p.step(record, v1alpha1.StepDeploying, "replacing the pods of revision %s in %s", serving.Revision, p.current)
+	p.lookAgain(record.ApprovedAt, p.deadline())
+}
+
+// replaced returns the revision to go back to: what serves, unless that has not come further than to replace another one.
+func (p *planner) replaced(before *v1alpha1.RolloutStatus, serves string) string {
+	if before != nil && before.Revision == serves && before.ReplacedRevision != "" && before.ReplacedRevision != p.Wanted &&
+		before.Step != v1alpha1.StepCompleted {
+		return before.ReplacedRevision
+	}
+	return serves
+}
+
+// begun reports whether the wanted revision was planned into the colour that serves and the record of that could not be written, and returns
+// the revision to go back to.
+func (p *planner) begun(record *v1alpha1.RolloutStatus) (string, bool) {
+	switch {
+	case record == nil || record.Revision == p.Wanted:
+		return "", false
+	case record.ReplacedRevision != "" && (record.ReplacedRevision != p.Wanted || !ended(record)):
+		return p.replaced(record, record.Revision), true
+	default:
+		return p.LastRevision, p.rolls() && p.LastRevision != "" && p.LastRevision != p.Wanted
+	}
+}
+
+// replacing reports whether the record is of a revision that replaces another one in the colour that serves. Where the record of that could
+// not be written, the revision that served last tells.
+func (p *planner) replacing(record *v1alpha1.RolloutStatus) bool {
+	if record.ReplacedRevision == "" && p.rolls() && record.Step == v1alpha1.StepDeploying && p.LastRevision != "" && p.LastRevision != p.Wanted {
+		p.replace(record, p.LastRevision)
+	}
+	return record.ReplacedRevision != ""
+}
+
+// replace begins to replace the pods of another revision. If there was a preview before, it has ended.
+func (p *planner) replace(record *v1alpha1.RolloutStatus, replaced string) {
+	record.ReplacedRevision, record.ApprovedAt = replaced, p.now()
+	record.ReadyAt, record.OverlapReplicas, record.OverlapAt = nil, nil, nil
+}
+
+func (*planner) wayBack(record *v1alpha1.RolloutStatus) string {
+	return fmt.Sprintf("revision %s comes back", record.ReplacedRevision)
+}
+
+// rollOn plans for a revision whose pods replace those of another one in the colour that serves.
+func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
+	live := p.Colors[p.current]
+	switch {
+	case record.Step == v1alpha1.StepCompleted || Stopped(record.Step):
+	case p.Aborted == record.Revision:
+		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, p.wayBack(record))
+	case live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
+		p.complete(record, "revision %s serves", record.Revision)
+	case p.overdue(record.ApprovedAt):
+		p.fail(record, p.wayBack(record), "%d of %d pods of %s became ready within %s", p.fresh(live), p.count, p.current, p.deadline())
+	default:
+		p.step(record, v1alpha1.StepDeploying, "replacing the pods of revision %s in %s: %d of %d ready", record.ReplacedRevision, p.current,
+			p.fresh(live), p.count)
+		p.lookAgain(record.ApprovedAt, p.deadline())
+	}
+	p.dismissIdle()
+	if Stopped(record.Step) {
+		p.plan.Colors[p.current] = Target{Revision: record.ReplacedRevision, Replicas: p.count}
+		p.plan.Preview = Preview{Color: p.current, Revision: record.ReplacedRevision}
+	}
+}
+
+// dismissIdle plans the end of the other colour's pods, as soon as nobody needs them.
+func (p *planner) dismissIdle() {
+	if idle, exists := p.Colors[p.idle]; exists && p.Selected == p.current && !p.Both && !p.needed() {
+		p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
+	}
+}
