@@ -194,6 +194,7 @@ var worthWarning = map[string]bool{
 	v1alpha1.ReasonReconcileError:  true,
 	v1alpha1.ReasonNameTaken:       true,
 	v1alpha1.ReasonConfigTooLarge:  true,
+	v1alpha1.ReasonUnknownRevision: true,
 	v1alpha1.ReasonRejected:        true,
 	v1alpha1.ReasonPodsNotStarting: true,
 }

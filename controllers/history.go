@@ -36,7 +36,7 @@ func (r *Reconciler) applyRevision(ctx context.Context, o *observation, revision
 		}
 	}
 	gs, number := o.gs, o.lastNumber()+1
-	if controls(o.gs, recorded) && (revision.Name != o.wanted.Name || o.newest() == name) {
+	if controls(o.gs, recorded) && (revision.Name != o.wanted.Name || o.newest() == name || o.held != "") {
 		// The record stays as it is, with the cause of its own time.
 		gs, number = o.gs.DeepCopy(), recorded.Revision
 		gs.Annotations = map[string]string{v1alpha1.AnnotationChangeCause: recorded.Annotations[v1alpha1.AnnotationChangeCause]}

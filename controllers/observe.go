@@ -1,9 +1,11 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -34,6 +36,7 @@ type observation struct {
 	history     []appsv1.ControllerRevision
 	recorded    map[string]resources.Revision // those of the history that were asked for in this pass
 	state       rollout.Observed
+	held        string   // the revision of spec, where an annotation holds another one in its place
 	invalid     *problem // what is wrong with the spec, where the wanted revision can't be had
 }
 
@@ -99,7 +102,6 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	o.state = rollout.Observed{
 		Now:        now,
 		Spec:       &gs.Spec,
-		Wanted:     o.wanted.Name,
 		Approved:   gs.Annotations[v1alpha1.AnnotationPromote],
 		Aborted:    gs.Annotations[v1alpha1.AnnotationAbort],
 		Retry:      gs.Annotations[v1alpha1.AnnotationRetry],
@@ -139,8 +141,56 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 		return err
 	}
 	o.countEndpoints()
-	o.checkSpec()
+	o.want()
 	return nil
+}
+
+// want finds the revision that is wanted: that of spec, maybe with new pods, or the one that an annotation holds in its place. Where it can't
+// be had, what serves goes on as if nothing had changed, so that it can still be scaled and repaired.
+func (o *observation) want() {
+	serving := o.state.Colors[o.state.Active()].Revision
+	if held := o.gs.Annotations[v1alpha1.AnnotationRollback]; held != "" && held != o.wanted.Name {
+		o.hold(held)
+	} else {
+		o.restart(serving)
+		o.checkSpec()
+	}
+	o.state.Wanted = o.wanted.Name
+	if o.invalid != nil {
+		o.state.Wanted = cmp.Or(serving, o.wanted.Name)
+	}
+}
+
+// hold takes a revision from the history in place of that of spec.
+func (o *observation) hold(name string) {
+	revision, known := o.revision(name)
+	if !known {
+		o.invalid = &problem{reason: v1alpha1.ReasonUnknownRevision, message: fmt.Sprintf(
+			"the annotation %s names revision %s, which is not in the history: remove it, or name one of %s", v1alpha1.AnnotationRollback, name, o.known())}
+		return
+	}
+	o.held, o.wanted, o.state.Approved = o.wanted.Name, revision, revision.Name
+}
+
+// restart names the revision of spec by when its pods are to have been started.
+func (o *observation) restart(serving string) {
+	switch at := o.gs.Annotations[v1alpha1.AnnotationRestartedAt]; {
+	case at != "":
+		o.wanted = o.wanted.Restarted(at)
+	case resources.SameWorkload(serving, o.wanted.Name):
+		o.wanted.Name = serving // it was restarted, and the annotation was removed since
+	}
+	o.state.Restart = serving != o.wanted.Name && resources.SameWorkload(serving, o.wanted.Name)
+}
+
+// known returns the revisions of the history, the latest first.
+func (o *observation) known() string {
+	history := slices.SortedFunc(slices.Values(o.history), func(a, b appsv1.ControllerRevision) int { return byNumber(b, a) })
+	revisions := make([]string, len(history))
+	for i := range history {
+		revisions[i] = history[i].Labels[v1alpha1.LabelRevision]
+	}
+	return strings.Join(revisions, ", ")
 }
 
 // selectsBoth reports whether an active Service selects the pods of both colours, and no others.
@@ -166,23 +216,17 @@ func (o *observation) countEndpoints() {
 	o.state.Colors[previewed.Color] = live
 }
 
-// checkSpec finds what no schema can say. What serves then goes on as if the spec's revision had not changed, so that it can still be
-// scaled and repaired.
+// checkSpec finds what no schema can say.
 func (o *observation) checkSpec() {
-	size := resources.ConfigSize(o.gs.Spec.Config)
-	if size <= resources.MaxConfigSize {
-		return
-	}
-	o.invalid = &problem{reason: v1alpha1.ReasonConfigTooLarge, message: fmt.Sprintf(
-		"spec.config has %d bytes, and a ConfigMap takes %d: move what is large to a volume", size, resources.MaxConfigSize)}
-	if serving, exists := o.state.Colors[o.state.Active()]; exists {
-		o.state.Wanted = serving.Revision
+	if size := resources.ConfigSize(o.gs.Spec.Config); size > resources.MaxConfigSize {
+		o.invalid = &problem{reason: v1alpha1.ReasonConfigTooLarge, message: fmt.Sprintf(
+			"spec.config has %d bytes, and a ConfigMap takes %d: move what is large to a volume", size, resources.MaxConfigSize)}
 	}
 }
 
 // hopeless reports whether the wanted revision can't be had, and nothing serves that could go on.
 func (o *observation) hopeless() bool {
-	return o.invalid != nil && o.state.Wanted == o.wanted.Name
+	return o.invalid != nil && o.state.Colors[o.state.Active()].Revision == ""
 }
 
 func controls[T interface {

@@ -149,6 +149,9 @@ func (c *conditions) ready() metav1.Condition {
 	default:
 		condition.Status, condition.Reason = metav1.ConditionTrue, v1alpha1.ReasonServing
 		condition.Message = fmt.Sprintf("revision %s serves as %s", live.Revision, c.plan.Active)
+		if c.held != "" {
+			condition.Message += fmt.Sprintf("; the annotation %s holds it in place of revision %s, which is that of spec", v1alpha1.AnnotationRollback, c.held)
+		}
 	}
 	return condition
 }
@@ -167,7 +170,7 @@ func (c *conditions) wayOut(record *v1alpha1.RolloutStatus) string {
 		first = "remove the annotation " + v1alpha1.AnnotationAbort + " and "
 	}
 	message := fmt.Sprintf("to try again, %schange the spec, or set the annotation %s: %s", first, v1alpha1.AnnotationRetry, rollout.NextRetry(record))
-	if record.Revision != c.status.ActiveRevision {
+	if record.Revision != c.status.ActiveRevision && c.held == "" {
 		message += fmt.Sprintf("; to go back, apply the spec of revision %s", c.status.ActiveRevision)
 	}
 	return message

@@ -48,6 +48,8 @@ const (
 	ReasonNameTaken = "NameTaken"
 	// ReasonConfigTooLarge says that spec.config does not fit into a ConfigMap.
 	ReasonConfigTooLarge = "ConfigTooLarge"
+	// ReasonUnknownRevision says that the annotation AnnotationRollback names no revision of the history.
+	ReasonUnknownRevision = "UnknownRevision"
 	// ReasonRejected says that the API server refuses a child that the spec asks for.
 	ReasonRejected = "Rejected"
 	// ReasonContested says that something else keeps changing a child back, so that it is repaired at a slow rate.

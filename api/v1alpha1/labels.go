@@ -39,6 +39,12 @@ const (
 	// AnnotationRetry starts a rollout that has failed or was aborted anew. Its value is the revision, or the revision and a suffix of a
 	// dot and anything else, to tell one retry from the next; each value counts once.
 	AnnotationRetry = "apps.gin-operator.dev/retry"
+	// AnnotationRestartedAt replaces all pods whenever its value changes, as a rollout of the same code and configuration. Any value will
+	// do; a time is the custom. Taking it away changes nothing.
+	AnnotationRestartedAt = "apps.gin-operator.dev/restartedAt"
+	// AnnotationRollback holds a revision from the history in place of spec, code and configuration together, for as long as it is there.
+	// It approves its own promotion.
+	AnnotationRollback = "apps.gin-operator.dev/rollback"
 	// AnnotationChangeCause is recorded in the history with the revision that it came with.
 	AnnotationChangeCause = "kubernetes.io/change-cause"
 )

@@ -18,7 +18,7 @@ import (
 func ControllerRevision(gs *v1alpha1.GinService, rev Revision, number int64) (*appsv1ac.ControllerRevisionApplyConfiguration, error) {
 	normal := normalize(rev.Workload)
 	data := canonicalJSON(&normal)
-	if name := hash(data); name != rev.Name {
+	if name := hash(data); name != workloadName(rev.Name) {
 		return nil, fmt.Errorf("recording revision %s: its workload is that of revision %s", rev.Name, name)
 	}
 	annotations := templateAnnotation()
@@ -41,8 +41,12 @@ func WorkloadOf(cr *appsv1.ControllerRevision) (Revision, error) {
 		return Revision{}, fmt.Errorf("decoding the data of ControllerRevision %s: %w", cr.Name, err)
 	}
 	rev := RevisionOf(w)
+	name := rev.Name
+	if n := len(cr.Name) - len(restartMark) - restartLength; n > 0 && strings.HasSuffix(cr.Name[:n], "-"+name) && strings.HasPrefix(cr.Name[n:], restartMark) {
+		rev.Name += cr.Name[n:]
+	}
 	if !strings.HasSuffix(cr.Name, "-"+rev.Name) {
-		return Revision{}, fmt.Errorf("the data of ControllerRevision %s is revision %q: delete it, and the operator goes on without it", cr.Name, rev.Name)
+		return Revision{}, fmt.Errorf("the data of ControllerRevision %s is revision %q: delete it, and the operator goes on without it", cr.Name, name)
 	}
 	return rev, nil
 }

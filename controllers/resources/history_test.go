@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -94,5 +95,37 @@ func TestChangeCauseIsRecordedOnlyWhenThereIsOne(t *testing.T) {
 	gs.Annotations = nil
 	if _, ok := recorded(t, gs, rev).Annotations[v1alpha1.AnnotationChangeCause]; ok {
 		t.Error("a change-cause out of nothing")
+	}
+}
+
+// TestRestarted guards that a restart is a revision of its own, that it is the same one everywhere, and that its record can be read back.
+func TestRestarted(t *testing.T) {
+	gs := &v1alpha1.GinService{ObjectMeta: metav1.ObjectMeta{Name: "hello-world", Namespace: "shop", UID: "1"}}
+	gs.Spec.Image = "app"
+	plain := RevisionOf(gs.Spec.WorkloadSpec)
+	first, again, second := plain.Restarted("2026-03-01"), plain.Restarted("2026-03-01"), plain.Restarted("2026-03-02")
+	if first.Name != again.Name || first.Name == second.Name || first.Name == plain.Name {
+		t.Errorf("%s, %s, %s, %s", plain.Name, first.Name, again.Name, second.Name)
+	}
+	if got := first.Restarted("2026-03-02"); got.Name != second.Name {
+		t.Errorf("restarted again it is %s, want %s", got.Name, second.Name)
+	}
+	other := RevisionOf(v1alpha1.WorkloadSpec{Image: "other"})
+	if !SameWorkload(first.Name, second.Name) || !SameWorkload(plain.Name, second.Name) || SameWorkload(plain.Name, other.Name) || SameWorkload("", plain.Name) {
+		t.Error("revisions are taken for others")
+	}
+	for _, revision := range []Revision{plain, first} {
+		record, err := ControllerRevision(gs, revision, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := WorkloadOf(&appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: *record.Name}, Data: *record.Data})
+		if err != nil || back.Name != revision.Name {
+			t.Errorf("%s is read back as %s: %v", revision.Name, back.Name, err)
+		}
+		record.Data.Raw = []byte(`{"image":"changed"}`)
+		if _, err := WorkloadOf(&appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: *record.Name}, Data: *record.Data}); err == nil {
+			t.Error("a record that somebody changed is believed")
+		}
 	}
 }

@@ -6,14 +6,15 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
 // Revision is one version of a service: all that reaches its pods.
 type Revision struct {
-	// Name is the hash of Workload: 10 lower-case letters and digits that begin with a letter. It is safe as a label's value, as
-	// part of a name, and unquoted in YAML.
+	// Name is the hash of Workload: 10 lower-case letters and digits that begin with a letter. After a restart there are a hyphen and 5
+	// more behind it. It is safe as a label's value, as part of a name, and unquoted in YAML.
 	Name string
 
 	// Workload is the specification in normal form. Specs that mean the same have the same one.
@@ -29,6 +30,25 @@ func RevisionOf(w v1alpha1.WorkloadSpec) Revision {
 	normal := normalize(w)
 	return Revision{Name: hash(canonicalJSON(&normal)), Workload: normal}
 }
+
+// Restarted returns the same workload with a name of its own for each value of the annotation that asks for new pods.
+func (r Revision) Restarted(at string) Revision {
+	r.Name = workloadName(r.Name) + restartMark + hash([]byte(at))[:restartLength]
+	return r
+}
+
+// SameWorkload reports whether two names are of revisions that differ in nothing but when they were restarted.
+func SameWorkload(a, b string) bool { return workloadName(a) == workloadName(b) }
+
+func workloadName(revision string) string {
+	name, _, _ := strings.Cut(revision, restartMark)
+	return name
+}
+
+const (
+	restartMark   = "-"
+	restartLength = 5
+)
 
 // canonicalJSON is w, which must be in normal form, as JSON with sorted keys and no nulls. Going through a generic tree makes it
 // independent of the order of the fields in their Go types.

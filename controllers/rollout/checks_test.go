@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
@@ -138,7 +139,7 @@ func (w *world) checkGate() {
 	serves := d.want.Revision
 	first := w.served == ""
 	if serves != w.served && !first && !d.served && !w.unknown &&
-		w.blueGreen().Promotion == v1alpha1.PromotionManual && !w.approvals[serves] {
+		w.blueGreen().Promotion == v1alpha1.PromotionManual && !w.approvals[serves] && !resources.SameWorkload(serves, w.served) {
 		w.fail("revision %s takes traffic and was not approved", serves)
 	}
 	if !d.served && first {
@@ -181,7 +182,8 @@ func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
 	w.t.Helper()
 	waitsForNothing := plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf.Preview == plan.Preview ||
 		(before.Selected != plan.Active || before.Both != plan.Both) && w.active.sliceOf == w.active.selects ||
-		before.Both && !plan.Both && before.ActiveEndpoints[plan.Active.Other()] == 0
+		before.Both && !plan.Both && before.ActiveEndpoints[plan.Active.Other()] == 0 ||
+		plan.Both && !before.Both && before.ActiveEndpoints[plan.Active.Other()] > 0
 	if _, exists := before.Colors[plan.Active]; waitsForNothing || !exists {
 		return
 	}
@@ -248,7 +250,7 @@ func (w *world) checkLeftovers(serving *deployment, warm bool) {
 // broken since it was ready.
 func (w *world) waitsForApproval() bool {
 	w.t.Helper()
-	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted
+	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted && !w.observe().Restart
 	record := w.status.rollout
 	switch {
 	case record.Step != v1alpha1.StepWaitingForPromotion:

@@ -90,7 +90,7 @@ func (w *world) moveSelector() {
 	ready := func(color v1alpha1.Color) int32 {
 		return w.count(w.deployments[color], func(p *pod) bool { return p.ready })
 	}
-	heals := ready(other) == 0 && ready(current) > 0 && w.status.color == current && w.status.revision == w.deployments[current].want.Revision
+	heals := !w.scaledToZero() && ready(other) == 0 && ready(current) > 0 && w.status.color == current && w.status.revision == w.deployments[current].want.Revision
 	w.chance("somebody moves the active Service to %s", other)
 	selectPods(&w.active, selector{Preview: rollout.Preview{Color: other}})
 	w.unknown, w.mustHeal = true, heals

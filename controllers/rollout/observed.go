@@ -15,6 +15,8 @@ type Observed struct {
 	Spec *v1alpha1.GinServiceSpec
 	// Wanted is the revision of Spec.
 	Wanted string
+	// Restart says that Wanted is what a colour holds already, with new pods: that needs no approval.
+	Restart bool
 	// Approved is the value of the annotation that approves a promotion, or "".
 	Approved string
 	// Aborted is the value of the annotation that stops the rollout of a revision, or "".
@@ -96,8 +98,9 @@ func (o Observed) astray() bool {
 	}
 	selected := o.Colors[o.Selected]
 	empty := selected.Replicas == 0 && selected.Current == 0
-	// Numbers of an older state of the Deployment say nothing about the pods that it has now.
-	return (empty || selected.Settled && selected.Available == 0) && o.ActiveEndpoints[o.Selected] == 0 && o.serving(o.LastActive) > 0
+	// Its numbers may be those of an older state of the Deployment. Traffic that was moved there by this operator was moved to pods that
+	// it had counted, though, and going back to healthy ones takes it from nobody.
+	return (empty || selected.Available == 0) && o.ActiveEndpoints[o.Selected] == 0 && o.serving(o.LastActive) > 0
 }
 
 // restored returns the observation with the Deployment that serves, if it is lost: as it was, but without pods. What served comes back

@@ -62,13 +62,15 @@ type planner struct {
 	current v1alpha1.Color // the colour that serves now
 	idle    v1alpha1.Color // the other one
 	count   int32          // the number of pods that serve
+	missing bool           // the Deployment that serves is lost: it comes back as it was
 }
 
 // Compute plans what to do about what was observed.
 func Compute(o Observed) Plan {
+	there := len(o.Colors)
 	o = o.restored()
 	current := o.Active()
-	p := &planner{Observed: o, current: current, idle: current.Other(), count: o.serving(current)}
+	p := &planner{Observed: o, current: current, idle: current.Other(), count: o.serving(current), missing: len(o.Colors) > there}
 	p.plan = Plan{Active: current, Astray: o.astray(), Serving: p.count, Colors: map[v1alpha1.Color]Target{}, Rollout: o.Rollout.DeepCopy()}
 	for color, live := range o.Colors {
 		p.plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
@@ -422,7 +424,7 @@ func (p *planner) holds(record *v1alpha1.RolloutStatus) bool {
 // approved reports whether the revision may take traffic. An approval names its revision, so that it can't let something newer in.
 func (p *planner) approved(record *v1alpha1.RolloutStatus, urgent bool) bool {
 	switch {
-	case p.Approved == record.Revision:
+	case p.Approved == record.Revision || p.Restart:
 		return true
 	case p.blueGreen().Promotion == v1alpha1.PromotionManual:
 		return false

@@ -33,6 +33,8 @@ func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) stri
 	switch {
 	case !exists || p.Colors[p.current].Revision == record.Revision:
 		return fmt.Sprintf("starting revision %s as %s", record.Revision, p.current)
+	case p.Restart:
+		return fmt.Sprintf("restarting the pods of revision %s, as revision %s", p.Colors[p.current].Revision, record.Revision)
 	case p.rolls():
 		return fmt.Sprintf("replacing the pods of revision %s by those of revision %s", p.Colors[p.current].Revision, record.Revision)
 	case record.Rollback:

@@ -30,6 +30,12 @@ func (p *planner) roll() {
 		return
 	}
 	letGo(record)
+	if p.missing {
+		p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: p.count}
+		p.plan.Preview = Preview{Color: p.current, Revision: serving.Revision}
+		p.step(record, v1alpha1.StepDeploying, "waiting for the pods of revision %s, which are lost, to come back", serving.Revision)
+		return
+	}
 	if record.ReplacedRevision == "" {
 		p.replace(record, p.replaced(before, serving.Revision))
 	}

@@ -17,6 +17,15 @@ func stories() map[string]story {
 
 // promotions are about how a new revision gets to serve.
 var promotions = map[string]story{
+	"all pods are restarted": {
+		guards: "new pods of the same code take over as in any rollout, and need no approval",
+		tell: func(w *world) {
+			manual(w)
+			served(w, "v1")
+			w.image("v1-again")
+			w.wait(time.Minute)
+		},
+	},
 	"the first revision of a service": {
 		guards: "a new service needs no approval, and is announced once",
 		tell: func(w *world) {

@@ -137,7 +137,7 @@ func change(w *world, c chooser) {
 	case 7:
 		w.tryAgain([]string{w.wanted, w.wanted + ".2", w.wanted + ".3", "v1"}[c.choose(4)])
 	case 0, 1:
-		w.image(fmt.Sprintf("v%d", 1+c.choose(4)))
+		w.image([]string{"v1", "v2", "v3", "v4", "v1-again", "v2-again"}[c.choose(6)])
 	case 2:
 		w.approve([]string{"", w.wanted, "v1", "v2"}[c.choose(4)])
 	case 3:

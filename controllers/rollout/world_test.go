@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
@@ -129,6 +130,9 @@ func (w *world) observe() rollout.Observed {
 		if w.preview.sliceOf == w.preview.selects {
 			o.PreviewEndpoints[w.preview.selects.Color] = int32(len(w.preview.slices))
 		}
+	}
+	if serving := w.deployments[o.Active()]; serving != nil {
+		o.Restart = serving.want.Revision != w.wanted && resources.SameWorkload(serving.want.Revision, w.wanted)
 	}
 	return o
 }

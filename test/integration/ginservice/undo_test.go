@@ -1,0 +1,122 @@
+package ginservice
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// forget takes an annotation away.
+func forget(annotation string) manifest {
+	return func(gs *v1alpha1.GinService) { delete(gs.Annotations, annotation) }
+}
+
+var _ = Describe("a restart", func() {
+	BeforeEach(func() { startOperator() })
+
+	It("brings up new pods of the same code and configuration, without approval, and again only for another value", func(ctx SpecContext) {
+		s := started(ctx, manual, replicas(2), config("GREETING", "hello"), scaleDownDelay(1))
+		first := s.get(ctx).Status.ActiveRevision
+		s.annotate(ctx, v1alpha1.AnnotationRestartedAt, "2026-03-01T12:00:00Z")
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.ActiveRevision).To(And(HavePrefix(first+"-"), HaveLen(len(first)+6)))
+		})
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Green))
+		Expect(s.configOf(ctx, v1alpha1.Green)).To(Equal(map[string]string{"GREETING": "hello"}))
+		Eventually(s.events).WithArguments(ctx, "RolloutStarted").Should(ContainElement(ContainSubstring("restarting the pods")))
+		second := s.eventuallyStep(ctx, v1alpha1.StepCompleted).Status.ActiveRevision
+
+		s.change(ctx, forget(v1alpha1.AnnotationRestartedAt))
+		s.poke(ctx)
+		Consistently(func() string { return s.get(ctx).Status.Rollout.Revision }).Should(Equal(second), "taking it away restarts nothing")
+
+		s.annotate(ctx, v1alpha1.AnnotationRestartedAt, "2026-03-02T12:00:00Z")
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.ActiveRevision).To(And(HavePrefix(first+"-"), Not(Equal(second))))
+		})
+		s.eventuallyServes(ctx, "v1")
+	})
+
+	It("goes back to the pods that it replaces while they are warm", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), scaleDownDelay(600))
+		before := s.podNames(ctx, v1alpha1.Blue)
+		s.annotate(ctx, v1alpha1.AnnotationRestartedAt, "now")
+		revision := s.eventuallyStep(ctx, v1alpha1.StepDraining).Status.Rollout.Revision
+		s.annotate(ctx, v1alpha1.AnnotationAbort, revision)
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
+	})
+
+	It("replaces pods a few at a time with the strategy for that", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), strategy(v1alpha1.StrategyRollingUpdate))
+		before := s.podNames(ctx, v1alpha1.Blue)
+		s.annotate(ctx, v1alpha1.AnnotationRestartedAt, "now")
+		Eventually(s.podNames).WithArguments(ctx, v1alpha1.Blue).Should(And(HaveLen(2), Not(ContainElements(before))))
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+	})
+})
+
+var _ = Describe("a rollback by annotation", func() {
+	BeforeEach(func() { startOperator() })
+
+	It("goes back to a revision of the history, code and configuration together, and to spec when it is removed", func(ctx SpecContext) {
+		s := started(ctx, manual, config("GREETING", "hello"), scaleDownDelay(0), func(gs *v1alpha1.GinService) {
+			gs.Annotations = map[string]string{v1alpha1.AnnotationChangeCause: "first"}
+		})
+		first := s.get(ctx).Status.ActiveRevision
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image, gs.Spec.Config = image(s.namespace, "v2"), map[string]string{"GREETING": "hi"}
+			gs.Annotations[v1alpha1.AnnotationChangeCause] = "second"
+		})
+		second := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision
+		s.promote(ctx, second)
+		s.eventuallyServes(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+
+		s.annotate(ctx, v1alpha1.AnnotationRollback, first)
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.get(ctx).Status.ActiveRevision).To(Equal(first))
+		Expect(s.configOf(ctx, s.activeColor(ctx))).To(Equal(map[string]string{"GREETING": "hello"}))
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonServing)).To(And(ContainSubstring(v1alpha1.AnnotationRollback), ContainSubstring(second)))
+		Expect(s.revisions(ctx)).To(Equal(map[string]string{first: "first", second: "second"}), "each keeps the cause of its own time")
+
+		By("holding what it names against a newer spec")
+		s.release(ctx, "v3")
+		s.poke(ctx)
+		Consistently(func() string { return s.get(ctx).Status.ActiveRevision }).Should(Equal(first))
+
+		By("going on with spec")
+		s.change(ctx, forget(v1alpha1.AnnotationRollback))
+		s.promote(ctx, s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision)
+		s.eventuallyServes(ctx, "v3")
+	})
+
+	It("moves one selector while the revision is warm", func(ctx SpecContext) {
+		s := started(ctx, manual, replicas(2), scaleDownDelay(600))
+		first, before := s.get(ctx).Status.ActiveRevision, s.podNames(ctx, v1alpha1.Blue)
+		s.release(ctx, "v2")
+		s.promote(ctx, s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision)
+		s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		s.annotate(ctx, v1alpha1.AnnotationRollback, first)
+		Eventually(s.activeColor).WithArguments(ctx).WithTimeout(5 * time.Second).Should(Equal(v1alpha1.Blue))
+		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
+	})
+
+	It("changes nothing where the history has no such revision, and says what it has", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		first := s.get(ctx).Status.ActiveRevision
+		s.annotate(ctx, v1alpha1.AnnotationRollback, "nothing")
+		message := s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonUnknownRevision)
+		Expect(message).To(And(ContainSubstring("nothing"), ContainSubstring("name one of "+first)))
+		s.scale(ctx, 2)
+		Eventually(s.wants).WithArguments(ctx, v1alpha1.Blue).Should(BeEquivalentTo(2), "it is still scaled")
+		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonUnknownRevision).ShouldNot(BeEmpty())
+		s.change(ctx, forget(v1alpha1.AnnotationRollback))
+		s.eventuallyServes(ctx, "v1")
+	})
+})
