@@ -247,8 +247,10 @@ func (p *planner) mustReplaceInPlace() bool {
 	switch {
 	case !exists:
 		return true
-	case idleExists && idle.Revision == p.Wanted:
+	case p.rolls() || idleExists && idle.Revision == p.Wanted:
 		return false
+	case p.plan.Rollout != nil && p.plan.Rollout.Revision == p.Wanted && Stopped(p.plan.Rollout.Step) && !p.retried(p.plan.Rollout):
+		return false // it has come to nothing there before
 	default:
 		return serving.Available == 0 && idleExists && idle.Available > 0 && p.ActiveEndpoints[p.current] == 0
 	}
