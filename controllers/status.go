@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -189,7 +190,7 @@ func (c *conditions) available() metav1.Condition {
 func (c *conditions) progressing() metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonComplete, Message: "no rollout is under way"}
 	if c.plan.Rollout != nil {
-		condition.Message = c.plan.Rollout.Message
+		condition.Message = c.plan.Rollout.Message + clocked(c.plan.Rollout)
 	}
 	switch step := c.step(); step {
 	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
@@ -206,6 +207,19 @@ func (c *conditions) progressing() metav1.Condition {
 		}
 	}
 	return condition
+}
+
+// clocked says since when a step of a rollout waits, and until when at most.
+func clocked(record *v1alpha1.RolloutStatus) string {
+	clock := func(t *metav1.MicroTime) string { return t.UTC().Format(time.RFC3339) }
+	switch {
+	case record.Since == nil:
+		return "" // an older operator wrote it
+	case record.Until == nil:
+		return fmt.Sprintf(" (since %s)", clock(record.Since))
+	default:
+		return fmt.Sprintf(" (since %s, until %s at most)", clock(record.Since), clock(record.Until))
+	}
 }
 
 // autoscaling repeats what the autoscaler reports. Its message may change with every measurement: of those with the same reason, the

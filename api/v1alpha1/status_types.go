@@ -143,6 +143,15 @@ type RolloutStatus struct {
 	// +required
 	Step RolloutStep `json:"step,omitempty"`
 
+	// since is when the step began.
+	// +optional
+	Since *metav1.MicroTime `json:"since,omitempty"`
+
+	// until is when the next timer of the step ends: the wait that it is, or the time that it may take at most. Left out where only an event,
+	// or somebody, can end it.
+	// +optional
+	Until *metav1.MicroTime `json:"until,omitempty"`
+
 	// message says what the step waits for, or how the rollout ended.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096

@@ -91,6 +91,10 @@ func Compute(o Observed) Plan {
 	if p.plan.Active == p.current && p.onlyOther() {
 		p.plan.Both = true
 	}
+	p.plan.Rollout.Until = nil
+	if p.plan.After > 0 {
+		p.plan.Rollout.Until = &metav1.MicroTime{Time: p.Now.Add(p.plan.After)}
+	}
 	return p.plan
 }
 
@@ -170,6 +174,7 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
 	if p.cutOver(record, warm.Revision) == moved {
 		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
+		p.lookAgain(record.EndedAt, p.abortScaleDownDelay())
 	}
 	return true
 }

@@ -11,7 +11,7 @@ import (
 // start begins a new record.
 func (p *planner) start() *v1alpha1.RolloutStatus {
 	before := p.plan.Rollout
-	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, StartedAt: p.now(), Retry: p.Retry}
+	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, Since: p.now(), StartedAt: p.now(), Retry: p.Retry}
 	serving, exists := p.Colors[p.current]
 	idle := p.Colors[p.idle]
 	if exists && serving.Revision != p.Wanted && serving.Replicas > 0 &&
@@ -51,7 +51,10 @@ func podCount(n int32) string {
 	return fmt.Sprintf("%d pods", n)
 }
 
-func (*planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {
+func (p *planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {
+	if record.Step != step || record.Since == nil {
+		record.Since = p.now()
+	}
 	record.Step, record.Message = step, fmt.Sprintf(format, args...)
 }
 

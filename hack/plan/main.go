@@ -1,0 +1,142 @@
+// Command plan prints how the rollout of a manifest would go, step by step, without a cluster. It asks the operator's own planner, and
+// plays the cluster itself: pods take a while to become ready, and everything else happens at once.
+//
+//	go run ./hack/plan v1.yaml v2.yaml
+//	go run ./hack/plan -ready 20s -at 2m:promote v1.yaml v2.yaml
+//	go run ./hack/plan -broken v1.yaml v2.yaml
+//
+// The first manifest is what serves; each of the others is applied when the rollout before it has ended.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+)
+
+// options are the command line.
+type options struct {
+	ready   time.Duration
+	broken  bool
+	actions []action
+	files   []string
+}
+
+// action is what somebody does a while after the last manifest was applied.
+type action struct {
+	after time.Duration
+	what  string
+	value int32
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, time.Now().Truncate(time.Second)); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "plan:", err)
+		os.Exit(1)
+	}
+}
+
+// run plays what the arguments say, from a time on.
+func run(args []string, out io.Writer, start time.Time) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	c := newCluster(out, start, o.ready)
+	for i, file := range o.files {
+		gs, err := load(file)
+		if err != nil {
+			return err
+		}
+		last := i > 0 && i == len(o.files)-1
+		c.say("you", "apply %s: revision %s", file, resources.RevisionOf(gs.Spec.WorkloadSpec).Name)
+		if last && o.broken {
+			c.broken[resources.RevisionOf(gs.Spec.WorkloadSpec).Name] = true
+		}
+		c.apply(gs)
+		var actions []action
+		if last || len(o.files) == 1 {
+			actions = o.actions
+		}
+		if err := c.play(actions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("plan", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "usage: plan [flags] MANIFEST [MANIFEST...]\n\nprints how the rollout of the last manifest would go, where the ones before it were applied first")
+		flags.PrintDefaults()
+	}
+	flags.DurationVar(&o.ready, "ready", 5*time.Second, "How long a pod takes to become ready.")
+	flags.BoolVar(&o.broken, "broken", false, "Pods of the last manifest never become ready.")
+	flags.Func("at", "DURATION:ACTION, as often as you like: what somebody does so long after the last manifest was applied. "+
+		"ACTION is promote, abort, retry, restart, or scale=N.", func(text string) error {
+		a, err := parseAction(text)
+		o.actions = append(o.actions, a)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.files = flags.Args(); len(o.files) == 0 {
+		return o, errors.New("name at least one file with a GinService: see -help")
+	}
+	if o.ready < 0 {
+		return o, errors.New("-ready must not be negative")
+	}
+	return o, nil
+}
+
+func parseAction(text string) (action, error) {
+	when, what, found := strings.Cut(text, ":")
+	after, err := time.ParseDuration(when)
+	if !found || err != nil || after < 0 {
+		return action{}, fmt.Errorf("%q is not of the form DURATION:ACTION, such as 2m:promote", text)
+	}
+	what, count, counts := strings.Cut(what, "=")
+	switch what {
+	case "promote", "abort", "retry", "restart":
+		if !counts {
+			return action{after: after, what: what}, nil
+		}
+	case "scale":
+		if n, err := strconv.ParseInt(count, 10, 32); err == nil && n >= 0 {
+			return action{after: after, what: what, value: int32(n)}, nil
+		}
+	}
+	return action{}, fmt.Errorf("%q: the action must be promote, abort, retry, restart, or scale=N", text)
+}
+
+// load reads the GinService of a file. What the API server would fill in, the planner knows.
+func load(file string) (*v1alpha1.GinService, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	gs := &v1alpha1.GinService{}
+	if err := yaml.UnmarshalStrict(text, gs); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if gs.Kind != resources.Kind || gs.APIVersion != resources.APIVersion {
+		return nil, fmt.Errorf("%s: it is %s %s: one document of kind %s, apiVersion %s, is needed", file, gs.APIVersion, gs.Kind, resources.Kind, resources.APIVersion)
+	}
+	if gs.Spec.Image == "" {
+		return nil, fmt.Errorf("%s: spec.image is missing", file)
+	}
+	return gs, nil
+}
