@@ -15,6 +15,8 @@ PLATFORMS ?= linux/amd64,linux/arm64
 TEST_FLAGS ?=
 # Flags for `make model`, such as MODEL_FLAGS="-model.changes=2 -model.faults=1".
 MODEL_FLAGS ?=
+# Flags for `make soak`: how many promotions and rollbacks, and for how long at most.
+SOAK_FLAGS ?= -soak.promotions=100 -soak.for=3h
 # Flags for `make bench`, such as BENCH_FLAGS="-n 1000"; bin/bench -help lists them.
 BENCH_FLAGS ?=
 
@@ -125,6 +127,10 @@ model: check-go ## Explore every state of a rollout that two changes, or a chang
 .PHONY: test-e2e
 test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings up a cluster of their own and ends it (root)
 	go test -v -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
+
+.PHONY: soak
+soak: build bin/cluster ## Promote and roll back again and again under load on a real node (root); SOAK_FLAGS="-soak.promotions=100"
+	go test -v -tags e2e -timeout 13h ./test/e2e/... -ginkgo.label-filter=soak $(SOAK_FLAGS)
 
 .PHONY: bench
 bench: build bin/cluster ## Measure the operator; BENCH_FLAGS="-h" lists what can be set, "-cluster" takes your cluster

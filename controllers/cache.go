@@ -56,9 +56,11 @@ func ClientOptions() client.Options {
 // keepNeeded leaves out of an object for a cache what nobody reads, and shares the texts of the rest. What the operator writes is made of
 // less, so that nothing of that is lost.
 func keepNeeded(object any) (any, error) {
-	if meta, ok := object.(metav1.Object); ok {
-		keepMetadata(meta)
+	meta, ok := object.(metav1.Object)
+	if !ok || len(meta.GetManagedFields()) == 0 {
+		return object, nil // an informer that fills up does this twice to each
 	}
+	keepMetadata(meta)
 	switch o := object.(type) {
 	case *v1alpha1.GinService:
 		delete(o.Annotations, corev1.LastAppliedConfigAnnotation)

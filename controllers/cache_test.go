@@ -132,6 +132,11 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 			}},
 		},
 	} {
+		meta, isObject := tc.object.(metav1.Object)
+		if !isObject {
+			t.Fatalf("%s is no object", name)
+		}
+		meta.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "somebody"}})
 		got, err := keepNeeded(tc.object)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/invariants"
 	"github.com/gin-operator/gin-operator/test/testbed"
 )
 
@@ -60,9 +61,17 @@ func withScaleDownDelay(seconds int32) func(*v1alpha1.GinServiceSpec) {
 	return func(spec *v1alpha1.GinServiceSpec) { spec.Strategy.BlueGreen.ScaleDownDelaySeconds = &seconds }
 }
 
-// create creates a GinService and waits until it is Ready.
+// create creates a GinService and waits until it is Ready. From then on the spec fails where the operator breaks a promise at any version of
+// it or its children.
 func create(ctx context.Context, gs *v1alpha1.GinService) {
 	GinkgoHelper()
+	observer, err := invariants.Observe(cluster.Client, gs.Namespace, gs.Name)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() {
+		wrong, history, err := observer.Stop()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(wrong).To(BeEmpty(), func() string { return history })
+	})
 	Expect(cluster.Client.Create(ctx, gs)).To(Succeed())
 	awaitReady(ctx, gs)
 }
@@ -166,16 +175,19 @@ func occurrences(events []corev1.Event) int {
 // a third has a connection of its own.
 func load(ctx context.Context, gs *v1alpha1.GinService, rate float64, paths ...string) *testbed.Load {
 	GinkgoHelper()
-	const longest = 10 * time.Minute
-	// The question is whether a request is lost. A machine that has no time for its pods may answer late.
-	const patience = 20 * time.Second
+	return startLoad(ctx, gs, testbed.LoadOptions{Rate: rate, Duration: 10 * time.Minute}, paths...)
+}
+
+// startLoad is load with a rate, a duration and a form of the result of its own.
+func startLoad(ctx context.Context, gs *v1alpha1.GinService, options testbed.LoadOptions, paths ...string) *testbed.Load {
+	GinkgoHelper()
 	if len(paths) == 0 {
 		paths = []string{"/", "/api/v1/ping", "/api/v1/load/sleep?ms=20"}
 	}
-	options := testbed.LoadOptions{
-		Namespace: gs.Namespace, Name: "load", Rate: rate, FreshFraction: 0.34, Connections: 64, Timeout: patience,
-		Duration: longest, MaxRequests: int(rate * longest.Seconds()),
-	}
+	options.Namespace, options.Name, options.FreshFraction, options.Connections = gs.Namespace, "load", 0.34, 64
+	options.MaxRequests = int(options.Rate * options.Duration.Seconds())
+	// The question is whether a request is lost. A machine that has no time for its pods may answer late.
+	options.Timeout = 20 * time.Second
 	for _, path := range paths {
 		options.URLs = append(options.URLs, fmt.Sprintf("http://%s.%s.svc%s", gs.Name, gs.Namespace, path))
 	}

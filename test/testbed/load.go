@@ -38,6 +38,8 @@ type LoadOptions struct {
 	// Duration and MaxRequests bound the load, and both have to be set.
 	Duration    time.Duration
 	MaxRequests int
+	// Series asks for the figures of each second too.
+	Series bool
 }
 
 // Load is a load generator that runs in the cluster as a Job.
@@ -49,12 +51,13 @@ type Load struct {
 
 // Result is what load has come to so far. hack/load says what the fields mean.
 type Result struct {
-	Done           bool    `json:"done"`
-	ElapsedSeconds float64 `json:"elapsedSeconds"`
-	Requests       int     `json:"requests"`
-	InFlight       int     `json:"inFlight"`
-	Failed         int     `json:"failed"`
-	AchievedRate   float64 `json:"achievedRate"`
+	Start          time.Time `json:"start"`
+	Done           bool      `json:"done"`
+	ElapsedSeconds float64   `json:"elapsedSeconds"`
+	Requests       int       `json:"requests"`
+	InFlight       int       `json:"inFlight"`
+	Failed         int       `json:"failed"`
+	AchievedRate   float64   `json:"achievedRate"`
 	LatencyMs      struct {
 		P50 float64 `json:"p50"`
 		P99 float64 `json:"p99"`
@@ -73,6 +76,10 @@ type Result struct {
 		Opened     int `json:"opened"`
 		ClosedIdle int `json:"closedIdle"`
 	} `json:"connections"`
+	Series []struct {
+		Second int     `json:"second"`
+		P99Ms  float64 `json:"p99Ms"`
+	} `json:"series"`
 }
 
 // Appearance is how often, and when, a colour or revision answered.
@@ -170,6 +177,9 @@ func loadJob(o LoadOptions, image string) *batchv1.Job {
 	arguments := []string{
 		"-rate", fmt.Sprint(o.Rate), "-duration", o.Duration.String(), "-max-requests", strconv.Itoa(o.MaxRequests),
 		"-fresh-fraction", fmt.Sprint(o.FreshFraction), "-interval", "0", "-listen", fmt.Sprintf(":%d", loadPort),
+	}
+	if o.Series {
+		arguments = append(arguments, "-series")
 	}
 	if o.Timeout > 0 {
 		arguments = append(arguments, "-timeout", o.Timeout.String())

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/invariants"
 	"github.com/gin-operator/gin-operator/test/kubelet"
 )
 
@@ -37,6 +38,7 @@ func newNamespace(ctx SpecContext) string {
 // service is a GinService under test, and what a spec says and asks about it.
 type service struct {
 	namespace, name string
+	observer        *invariants.Observer
 }
 
 // manifest changes the GinService that create makes.
@@ -89,11 +91,10 @@ func createIn(ctx SpecContext, namespace, name string, manifests ...manifest) *s
 	for _, change := range manifests {
 		change(gs)
 	}
+	s := &service{namespace: namespace, name: name, observer: observeInvariants(namespace, name)}
 	Expect(k8s.Create(ctx, gs)).To(Succeed())
-	s := &service{namespace: namespace, name: name}
 	// What is left would be work for the operators of later specs, some of which count what theirs asks for.
 	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, gs))).To(Succeed()) })
-	observeInvariants(s)
 	DeferCleanup(s.checkContract)
 	return s
 }

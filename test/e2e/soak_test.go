@@ -1,0 +1,154 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/testbed"
+)
+
+var (
+	soakPromotions = flag.Int("soak.promotions", 8, "how many promotions and rollbacks the soak goes through at most")
+	soakFor        = flag.Duration("soak.for", 50*time.Minute, "how long it goes on at most")
+)
+
+const (
+	soakRate = 1000
+	soakPods = 3
+	// soakLongest bounds the load, whatever the flags say.
+	soakLongest = 12 * time.Hour
+)
+
+// turn is one of the ways in which traffic moves.
+type turn struct {
+	name    string
+	cutover v1alpha1.Cutover
+	back    bool // to the colour that is still warm
+}
+
+var turns = []turn{
+	{"a promotion", v1alpha1.CutoverAtomic, false},
+	{"a rollback", v1alpha1.CutoverAtomic, true},
+	{"a promotion with an overlap", v1alpha1.CutoverOverlap, false},
+	{"a rollback with an overlap", v1alpha1.CutoverOverlap, true},
+}
+
+var _ = Describe("soak", Label("soak"), func() {
+	It("loses no request in promotions and rollbacks, with the operator killed now and then", func(ctx SpecContext) {
+		gs := hello(newNamespace(ctx), withReplicas(soakPods), withScaleDownDelay(600), func(spec *v1alpha1.GinServiceSpec) { spec.DrainSeconds = new(int32(3)) })
+		create(ctx, gs)
+		seen := record(ctx, gs)
+		began := time.Now()
+		traffic := startLoad(ctx, gs, testbed.LoadOptions{
+			Rate: soakRate, Duration: min(*soakFor+10*time.Minute, soakLongest), Series: true,
+		})
+		var switches []span
+		configs := []map[string]string{nil}
+		for i := 0; i < *soakPromotions && time.Since(began) < *soakFor; i++ {
+			t := turns[i%len(turns)]
+			spec := func(spec *v1alpha1.GinServiceSpec) {
+				spec.Strategy.BlueGreen.Cutover, spec.Strategy.BlueGreen.OverlapSeconds = t.cutover, nil
+				if t.cutover == v1alpha1.CutoverOverlap {
+					spec.Strategy.BlueGreen.OverlapSeconds = new(int32(2))
+				}
+				if t.back {
+					spec.Config = configs[len(configs)-2]
+				} else {
+					spec.Config = map[string]string{"PROMOTION": strconv.Itoa(i)}
+				}
+			}
+			next := gs.Status.ActiveColor.Other()
+			_, before := seen.since(0)
+			var moment <-chan struct{}
+			if killed := chance.IntN(3) == 0; killed {
+				moment = countMoments(ctx, gs, 1+chance.IntN(4)) // a rollback has no more for sure
+				By(fmt.Sprintf("%s to %s, with the operator killed", t.name, next))
+			} else {
+				By(fmt.Sprintf("%s to %s", t.name, next))
+			}
+			applied := time.Now()
+			change(ctx, gs, spec)
+			if moment != nil {
+				Eventually(moment).WithContext(ctx).Should(BeClosed())
+				kill(ctx)
+			}
+			configs = append(configs, gs.Spec.Config)
+			sights := seen.awaitAlone(ctx, before, next)
+			expectTakenOver(sights, next, soakPods)
+			switches = append(switches, spanOf(sights, next, applied))
+			awaitStep(ctx, gs, v1alpha1.StepDraining)
+			Expect(gs.Status.ActiveColor).To(Equal(next))
+			// The next seconds belong to no switch: they are what the one after is compared with.
+			pause(ctx, 4*time.Second)
+		}
+		result := expectNoneFailed(ctx, traffic)
+		// Standard output, for it is a result to be read and not the trace of a failure. How long a request takes is no reason to fail: other
+		// work on the machine takes longer.
+		fmt.Printf("\nsoak: %d promotions, %d requests, %d failed, p99 ratio %.2f\n", len(switches), result.Requests, result.Failed, p99Ratio(result, switches))
+		Expect(switches).NotTo(BeEmpty())
+	}, SpecTimeout(soakLongest))
+})
+
+// pause lets time pass in which nothing is asked for.
+func pause(ctx context.Context, d time.Duration) {
+	GinkgoHelper()
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		Fail("interrupted")
+	}
+}
+
+// span is when a switch was asked for, when traffic began to move, and when it had moved.
+type span struct{ applied, from, to time.Time }
+
+// spanOf returns when the EndpointSlices of the active Service showed a colour first, and when they showed it alone.
+func spanOf(sights []sight, color v1alpha1.Color, applied time.Time) span {
+	GinkgoHelper()
+	s := span{applied: applied}
+	for _, sight := range sights {
+		if sight.active[color] > 0 && s.from.IsZero() {
+			s.from = sight.at
+		}
+		if sight.alone(color) {
+			s.to = sight.at
+			return s
+		}
+	}
+	Fail("never alone: " + string(color))
+	return s
+}
+
+// p99Ratio compares the latency while traffic moves, and in the second after that, with that in the seconds before a switch was asked for: the
+// medians of the p99 of all these seconds.
+func p99Ratio(result testbed.Result, switches []span) float64 {
+	var before, during []float64
+	for _, second := range result.Series {
+		begins := result.Start.Add(time.Duration(second.Second) * time.Second)
+		ends := begins.Add(time.Second)
+		for _, s := range switches {
+			switch {
+			case begins.After(s.applied.Add(-4*time.Second)) && !ends.After(s.applied):
+				before = append(before, second.P99Ms)
+			case ends.After(s.from) && begins.Before(s.to.Add(time.Second)):
+				during = append(during, second.P99Ms)
+			}
+		}
+	}
+	if len(before) == 0 || len(during) == 0 {
+		return 0
+	}
+	slices.Sort(before)
+	slices.Sort(during)
+	return during[len(during)/2] / before[len(before)/2]
+}

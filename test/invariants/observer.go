@@ -1,0 +1,130 @@
+// Package invariants watches a GinService and its children, and finds out from every version of them that the API server had whether the
+// promises of docs/designs/0003-blue-green.md were kept. What happened is put in order by resource version, which is that of etcd's
+// revision for all kinds, and then looked at step by step: no matter how late a watch was.
+package invariants
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// Observer watches one GinService.
+type Observer struct {
+	name   string
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mutex   sync.Mutex
+	seen    []step
+	excused bool
+	ended   error
+}
+
+// step is one version of an object.
+type step struct {
+	version int64
+	gone    bool
+	object  client.Object
+}
+
+// Observe watches a GinService, which need not exist yet, and all that has to do with it in its namespace, until Stop.
+func Observe(c client.WithWatch, namespace, name string) (*Observer, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &Observer{name: name, cancel: cancel}
+	for _, list := range []client.ObjectList{&v1alpha1.GinServiceList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{}, &discoveryv1.EndpointSliceList{}} {
+		// What is there already comes as an addition, with the version of its last change.
+		w, err := c.Watch(ctx, list, client.InNamespace(namespace))
+		if err != nil {
+			cancel()
+			return nil, fmt.Errorf("watching: %w", err)
+		}
+		o.done.Go(func() {
+			if err := o.follow(ctx, c, list, namespace, w); err != nil {
+				o.mutex.Lock()
+				defer o.mutex.Unlock()
+				o.ended = errors.Join(o.ended, err)
+			}
+		})
+	}
+	return o, nil
+}
+
+// follow notes all that a watch tells, and watches anew where the API server ends it after its time.
+func (o *Observer) follow(ctx context.Context, c client.WithWatch, list client.ObjectList, namespace string, w watch.Interface) error {
+	last := ""
+	for {
+		for event := range w.ResultChan() {
+			object, ok := event.Object.(client.Object)
+			if !ok {
+				w.Stop()
+				return fmt.Errorf("the watch of %T failed after version %s: %v", list, last, event.Object)
+			}
+			last = object.GetResourceVersion()
+			if err := o.note(event.Type, object); err != nil {
+				w.Stop()
+				return err
+			}
+		}
+		var err error
+		w, err = c.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: last}})
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				w.Stop()
+			}
+			return nil
+		case err != nil:
+			return fmt.Errorf("watching %T again after version %s: %w", list, last, err)
+		}
+	}
+}
+
+func (o *Observer) note(kind watch.EventType, object client.Object) error {
+	version, err := strconv.ParseInt(object.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return fmt.Errorf("resource version of %s: %w", object.GetName(), err)
+	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if !o.excused {
+		o.seen = append(o.seen, step{version: version, gone: kind == watch.Deleted, object: object})
+	}
+	return nil
+}
+
+// Excuse says that from now on whoever watches takes pods, Services or Deployments away himself, or sees to it that others do: what follows
+// is not looked at.
+func (o *Observer) Excuse() {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.excused = true
+}
+
+// Stop ends the watches and returns what was wrong, and all that was seen.
+func (o *Observer) Stop() (wrong []string, history string, err error) {
+	o.cancel()
+	o.done.Wait()
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	slices.SortStableFunc(o.seen, func(a, b step) int { return cmp.Compare(a.version, b.version) })
+	r := newReplay(o.name)
+	for _, s := range o.seen {
+		r.take(s)
+	}
+	return r.wrong, strings.Join(r.lines, "\n"), o.ended
+}

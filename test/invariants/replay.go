@@ -1,0 +1,249 @@
+package invariants
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+)
+
+// replay goes through what was seen, in its order.
+type replay struct {
+	name  string
+	lines []string
+	wrong []string
+
+	uid       types.UID
+	gone      bool  // the GinService is
+	replicas  int32 // spec.replicas, or -1 while it is missing
+	earlier   int32 // what it was before, or -1
+	selected  v1alpha1.Color
+	both      bool
+	scales    map[v1alpha1.Color]int32                     // of the Deployments
+	ready     map[string]map[string]map[v1alpha1.Color]int // by role and slice
+	writes    map[types.UID]string                         // the operator's managed fields, by object
+	available bool                                         // somebody could be reached, and nothing happened since that excuses that nobody can
+}
+
+func newReplay(name string) *replay {
+	return &replay{
+		name: name, replicas: -1, earlier: -1, scales: map[v1alpha1.Color]int32{}, writes: map[types.UID]string{},
+		ready: map[string]map[string]map[v1alpha1.Color]int{v1alpha1.RoleActive: {}, v1alpha1.RolePreview: {}},
+	}
+}
+
+func (r *replay) note(s step, format string, args ...any) {
+	r.lines = append(r.lines, fmt.Sprintf("%d %s", s.version, fmt.Sprintf(format, args...)))
+}
+
+func (r *replay) violate(s step, format string, args ...any) {
+	line := fmt.Sprintf("%d VIOLATION: %s", s.version, fmt.Sprintf(format, args...))
+	r.lines, r.wrong = append(r.lines, line), append(r.wrong, line)
+}
+
+func (r *replay) take(s step) {
+	r.checkWriter(s)
+	switch object := s.object.(type) {
+	case *v1alpha1.GinService:
+		if object.Name == r.name {
+			r.takeGinService(s, object)
+		}
+	case *corev1.Service:
+		if object.Name == r.name && r.owns(object) && !s.gone {
+			r.takeService(s, object)
+		}
+	case *appsv1.Deployment:
+		if r.owns(object) {
+			r.takeDeployment(s, object)
+		}
+	case *discoveryv1.EndpointSlice:
+		if r.uid != "" && object.Labels[v1alpha1.LabelUID] == string(r.uid) {
+			r.takeSlice(s, object)
+		}
+	}
+}
+
+func (r *replay) owns(child client.Object) bool {
+	owner := metav1.GetControllerOf(child)
+	return owner != nil && r.uid != "" && owner.UID == r.uid
+}
+
+// takeGinService checks that what /scale was told survives: only an unset spec.replicas is for the operator to fill in.
+func (r *replay) takeGinService(s step, gs *v1alpha1.GinService) {
+	if s.gone || !gs.DeletionTimestamp.IsZero() {
+		r.gone, r.available = true, false
+		r.note(s, "the GinService is deleted")
+		return
+	}
+	if gs.UID != r.uid {
+		*r = replay{
+			name: r.name, lines: r.lines, wrong: r.wrong, uid: gs.UID, replicas: -1, earlier: -1, scales: map[v1alpha1.Color]int32{}, writes: r.writes,
+			ready: newReplay(r.name).ready,
+		}
+	}
+	before := r.replicas
+	if r.replicas = -1; gs.Spec.Replicas != nil {
+		r.replicas = *gs.Spec.Replicas
+	}
+	if r.replicas != before {
+		r.earlier = before
+		r.note(s, "spec.replicas: %d", r.replicas)
+		if before >= 0 && r.replicas >= 0 && writers(gs, `"f:spec":{`, `"f:replicas":`) == controllers.FieldOwner {
+			r.violate(s, "the operator changed spec.replicas from %d to %d", before, r.replicas)
+		}
+	}
+	if r.replicas == 0 {
+		r.available = false
+	}
+}
+
+// takeService checks what the active Service selects: never nothing, and no colour without ready pods while the other one has some.
+func (r *replay) takeService(s step, service *corev1.Service) {
+	color := v1alpha1.Color(service.Spec.Selector[v1alpha1.LabelColor])
+	serving := v1alpha1.Color(service.Annotations[resources.AnnotationServing])
+	both := len(service.Spec.Selector) == 1 && service.Spec.Selector[v1alpha1.LabelUID] == string(r.uid) && serving.Valid()
+	if both {
+		color = serving
+	}
+	if color == r.selected && both == r.both {
+		return
+	}
+	r.note(s, "the active Service selects %q, both: %t", color, both)
+	switch {
+	case !color.Valid():
+		r.violate(s, "the active Service selects %v", service.Spec.Selector)
+	case r.selected.Valid() && !both && r.replicas != 0 && r.count(color) == 0 && r.count(color.Other()) > 0:
+		r.violate(s, "the active Service selects %s, which has no ready pod, and %s has", color, color.Other())
+	}
+	r.selected, r.both = color, both
+}
+
+// count returns how many ready endpoints of a colour either Service has.
+func (r *replay) count(color v1alpha1.Color) int {
+	return max(r.behind(v1alpha1.RoleActive, color), r.behind(v1alpha1.RolePreview, color))
+}
+
+func (r *replay) behind(role string, color v1alpha1.Color) (n int) {
+	for _, slice := range r.ready[role] {
+		n += slice[color]
+	}
+	return n
+}
+
+// takeDeployment checks that the operator takes no pods from what serves, unless spec.replicas says so, nor from the last healthy colour.
+func (r *replay) takeDeployment(s step, deployment *appsv1.Deployment) {
+	color := v1alpha1.Color(deployment.Labels[v1alpha1.LabelColor])
+	before, known := r.scales[color]
+	if s.gone {
+		r.note(s, "%s is deleted", deployment.Name)
+		delete(r.scales, color)
+		return
+	}
+	wants := int32(1)
+	if deployment.Spec.Replicas != nil {
+		wants = *deployment.Spec.Replicas
+	}
+	r.scales[color] = wants
+	if !known || wants != before {
+		r.note(s, "%s wants %d pods", deployment.Name, wants)
+	}
+	if known && wants < before && !r.gone && writers(deployment, `"f:spec":{`, `"f:replicas":`) == controllers.FieldOwner {
+		r.checkScaleDown(s, color, before, wants)
+	}
+}
+
+// checkScaleDown checks what the operator takes from a colour.
+func (r *replay) checkScaleDown(s step, color v1alpha1.Color, before, wants int32) {
+	least := r.replicas
+	if r.earlier >= 0 {
+		least = min(least, r.earlier) // the operator may not have heard of the latest number
+	}
+	switch other := color.Other(); {
+	case color == r.selected && wants < least:
+		r.violate(s, "the operator took pods from %s, which serves: %d of %d, and %d are wanted", color, wants, before, r.replicas)
+	case (color != r.selected || r.both) && r.behind(v1alpha1.RoleActive, color) > 0:
+		r.violate(s, "the operator took pods from %s, which is still in the EndpointSlices of the active Service", color)
+	case color != r.selected && r.replicas > 0 && wants == 0 && r.count(other) == 0 && r.count(color) > 0:
+		r.violate(s, "the operator took the last healthy pods, those of %s", color)
+	}
+}
+
+// takeSlice checks that a service that could be reached can be at every moment.
+func (r *replay) takeSlice(s step, slice *discoveryv1.EndpointSlice) {
+	role := slice.Labels[v1alpha1.LabelRole]
+	if r.ready[role] == nil {
+		return // somebody has changed the label
+	}
+	ready := map[v1alpha1.Color]int{}
+	for i := range slice.Endpoints {
+		endpoint := &slice.Endpoints[i]
+		if endpoint.TargetRef == nil || endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
+			continue
+		}
+		for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+			if strings.HasPrefix(endpoint.TargetRef.Name, r.name+"-"+string(color)+"-") {
+				ready[color]++
+			}
+		}
+	}
+	r.ready[role][slice.Name] = ready
+	if s.gone {
+		delete(r.ready[role], slice.Name)
+	}
+	r.note(s, "the %s Service has ready: %v", role, ready)
+	if role != v1alpha1.RoleActive || r.gone {
+		return
+	}
+	reachable := r.behind(role, v1alpha1.Blue)+r.behind(role, v1alpha1.Green) > 0
+	if r.available && !reachable {
+		r.violate(s, "nobody can be reached any more")
+	}
+	r.available = r.available || reachable && r.replicas != 0
+}
+
+// checkWriter checks that the operator writes nothing that no GinService controls.
+func (r *replay) checkWriter(s step) {
+	if _, own := s.object.(*v1alpha1.GinService); own || s.gone {
+		return
+	}
+	var wrote bytes.Buffer
+	for _, entry := range s.object.GetManagedFields() {
+		if entry.Manager == controllers.FieldOwner && entry.FieldsV1 != nil {
+			fmt.Fprint(&wrote, entry.Operation, entry.Time, entry.FieldsV1.GetRawString())
+		}
+	}
+	before, known := r.writes[s.object.GetUID()]
+	r.writes[s.object.GetUID()] = wrote.String()
+	owner := metav1.GetControllerOf(s.object)
+	if (owner == nil || owner.Kind != resources.Kind) && known && wrote.Len() > 0 && wrote.String() != before {
+		r.violate(s, "the operator wrote to %T %s, which no GinService controls", s.object, s.object.GetName())
+	}
+}
+
+// writers returns who has written a field last: the managers of it, separated by commas.
+func writers(object client.Object, path ...string) string {
+	var managers []string
+	for _, entry := range object.GetManagedFields() {
+		if entry.FieldsV1 == nil {
+			continue
+		}
+		has := true
+		for _, part := range path {
+			has = has && strings.Contains(entry.FieldsV1.GetRawString(), part)
+		}
+		if has {
+			managers = append(managers, entry.Manager)
+		}
+	}
+	return strings.Join(managers, ",")
+}

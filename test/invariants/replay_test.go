@@ -1,0 +1,130 @@
+package invariants
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// The history of a service that is as it should be: three pods of blue serve, three of green are a preview. by is who wrote.
+
+func fields(by, raw string) []metav1.ManagedFieldsEntry {
+	return []metav1.ManagedFieldsEntry{{Manager: by, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(raw)}}
+}
+
+func owned(name string, labels map[string]string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace: "shop", Name: name, UID: types.UID(name), Labels: labels,
+		OwnerReferences: []metav1.OwnerReference{{Kind: "GinService", Name: "hello", UID: "uid", Controller: new(true)}},
+	}
+}
+
+func ginService(by string, replicas int32) client.Object {
+	gs := &v1alpha1.GinService{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "hello", UID: "uid"}}
+	gs.ManagedFields = fields(by, `{"f:spec":{"f:replicas":{}}}`)
+	gs.Spec.Replicas = &replicas
+	return gs
+}
+
+func deletedGinService() client.Object {
+	gs := ginService("kubectl", 3)
+	gs.SetDeletionTimestamp(&metav1.Time{})
+	now := metav1.Now()
+	gs.SetDeletionTimestamp(&now)
+	return gs
+}
+
+func active(selector map[string]string, serving v1alpha1.Color) client.Object {
+	service := &corev1.Service{ObjectMeta: owned("hello", nil), Spec: corev1.ServiceSpec{Selector: selector}}
+	if serving != "" {
+		service.Annotations = map[string]string{"apps.gin-operator.dev/serving": string(serving)}
+	}
+	return service
+}
+
+func selects(color v1alpha1.Color) client.Object {
+	return active(map[string]string{v1alpha1.LabelUID: "uid", v1alpha1.LabelColor: string(color)}, "")
+}
+
+func deployment(by string, color v1alpha1.Color, replicas int32) client.Object {
+	d := &appsv1.Deployment{ObjectMeta: owned("hello-"+string(color), map[string]string{v1alpha1.LabelColor: string(color)})}
+	d.ManagedFields, d.Spec.Replicas = fields(by, fmt.Sprintf(`{"f:spec":{"f:replicas":{}},"n":%d}`, replicas)), &replicas
+	return d
+}
+
+func slice(role string, pods ...string) client.Object {
+	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: role, UID: types.UID(role), Labels: map[string]string{
+		v1alpha1.LabelUID: "uid", v1alpha1.LabelRole: role,
+	}}}
+	for _, pod := range pods {
+		name, unready := strings.CutSuffix(pod, "!")
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
+			TargetRef: &corev1.ObjectReference{Name: "hello-" + name}, Conditions: discoveryv1.EndpointConditions{Ready: new(!unready)},
+		})
+	}
+	return s
+}
+
+const operator = "gin-operator"
+
+func atPeace() []client.Object {
+	return []client.Object{
+		ginService("kubectl", 3), deployment(operator, v1alpha1.Blue, 3), selects(v1alpha1.Blue),
+		slice(v1alpha1.RoleActive, "blue-1", "blue-2", "blue-3"), deployment(operator, v1alpha1.Green, 3),
+		slice(v1alpha1.RolePreview, "green-1", "green-2", "green-3"),
+	}
+}
+
+func TestReplay(t *testing.T) {
+	foreign := deployment(operator, v1alpha1.Blue, 5)
+	foreign.SetOwnerReferences(nil)
+	bothColors := active(map[string]string{v1alpha1.LabelUID: "uid"}, v1alpha1.Blue)
+	all := slice(v1alpha1.RoleActive, "blue-1", "blue-2", "blue-3", "green-1", "green-2", "green-3")
+	green := slice(v1alpha1.RoleActive, "green-1", "green-2", "green-3")
+	for name, tc := range map[string]struct {
+		then []client.Object
+		want string // "" for nothing
+	}{
+		"nothing":                         {nil, ""},
+		"a switch":                        {[]client.Object{selects(v1alpha1.Green), green, deployment(operator, v1alpha1.Blue, 0)}, ""},
+		"a switch with an overlap":        {[]client.Object{bothColors, all, selects(v1alpha1.Green), green, deployment(operator, v1alpha1.Blue, 0)}, ""},
+		"no selector":                     {[]client.Object{active(nil, "")}, "the active Service selects map[]"},
+		"both, and nobody knows who":      {[]client.Object{active(map[string]string{v1alpha1.LabelUID: "uid"}, "")}, "the active Service selects map["},
+		"a colour that is not ready":      {[]client.Object{slice(v1alpha1.RolePreview, "green-1!"), selects(v1alpha1.Green)}, "which has no ready pod"},
+		"nobody to reach":                 {[]client.Object{slice(v1alpha1.RoleActive, "blue-1!")}, "nobody can be reached"},
+		"nobody to reach at zero":         {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive)}, ""},
+		"nobody to reach after the end":   {[]client.Object{deletedGinService(), slice(v1alpha1.RoleActive)}, ""},
+		"fewer pods than are wanted":      {[]client.Object{deployment(operator, v1alpha1.Blue, 1)}, "took pods from blue, which serves"},
+		"as few pods as are wanted":       {[]client.Object{ginService("kubectl", 1), deployment(operator, v1alpha1.Blue, 1)}, ""},
+		"as few as were wanted just now":  {[]client.Object{ginService("hpa", 1), ginService("hpa", 5), deployment(operator, v1alpha1.Blue, 1)}, ""},
+		"somebody else's fewer pods":      {[]client.Object{deployment("kubectl", v1alpha1.Blue, 1)}, ""},
+		"pods that are still sent to":     {[]client.Object{selects(v1alpha1.Green), all, deployment(operator, v1alpha1.Blue, 0)}, "still in the EndpointSlices"},
+		"pods that are still selected":    {[]client.Object{bothColors, all, deployment(operator, v1alpha1.Green, 0)}, "still in the EndpointSlices"},
+		"the last healthy pods":           {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive), ginService("kubectl", 3), deployment(operator, v1alpha1.Green, 0)}, "last healthy pods"},
+		"the autoscaler's number":         {[]client.Object{ginService("hpa", 7)}, ""},
+		"the operator's number":           {[]client.Object{ginService(operator, 7)}, "changed spec.replicas from 3 to 7"},
+		"a write to what it does not own": {[]client.Object{foreign}, "which no GinService controls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReplay("hello")
+			for i, object := range append(atPeace(), tc.then...) {
+				r.take(step{version: int64(i), object: object})
+			}
+			switch {
+			case tc.want == "" && len(r.wrong) > 0:
+				t.Errorf("violations: %v", r.wrong)
+			case tc.want != "" && (len(r.wrong) != 1 || !strings.Contains(r.wrong[0], tc.want)):
+				t.Errorf("violations: %v, want one with %q", r.wrong, tc.want)
+			}
+		})
+	}
+}
