@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -88,6 +89,8 @@ func (o *Observer) follow(ctx context.Context, c client.WithWatch, list client.O
 				w.Stop()
 			}
 			return nil
+		case apierrors.IsNotFound(err):
+			return nil // the kind itself is gone
 		case err != nil:
 			return fmt.Errorf("watching %T again after version %s: %w", list, last, err)
 		}
