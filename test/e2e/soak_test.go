@@ -53,6 +53,7 @@ var _ = Describe("soak", Label("soak"), func() {
 			Rate: soakRate, Duration: min(*soakFor+10*time.Minute, soakLongest), Series: true,
 		})
 		var switches []span
+		var wayBack []time.Duration // of rollbacks without an overlap, by an operator that lived
 		configs := []map[string]string{nil}
 		for i := 0; i < *soakPromotions && time.Since(began) < *soakFor; i++ {
 			t := turns[i%len(turns)]
@@ -85,7 +86,11 @@ var _ = Describe("soak", Label("soak"), func() {
 			configs = append(configs, gs.Spec.Config)
 			sights := seen.awaitAlone(ctx, before, next)
 			expectTakenOver(sights, next, soakPods)
-			switches = append(switches, spanOf(sights, next, applied))
+			moved := spanOf(sights, next, applied)
+			switches = append(switches, moved)
+			if t.back && t.cutover == v1alpha1.CutoverAtomic && moment == nil {
+				wayBack = append(wayBack, moved.to.Sub(applied))
+			}
 			awaitStep(ctx, gs, v1alpha1.StepDraining)
 			Expect(gs.Status.ActiveColor).To(Equal(next))
 			// The next seconds belong to no switch: they are what the one after is compared with.
@@ -95,6 +100,9 @@ var _ = Describe("soak", Label("soak"), func() {
 		// Standard output, for it is a result to be read and not the trace of a failure. How long a request takes is no reason to fail: other
 		// work on the machine takes longer.
 		fmt.Printf("\nsoak: %d promotions, %d requests, %d failed, p99 ratio %.2f\n", len(switches), result.Requests, result.Failed, p99Ratio(result, switches))
+		if slices.Sort(wayBack); len(wayBack) > 0 {
+			fmt.Printf("soak: back to the warm colour p50 %.3f s p99 %.3f s over %d rollbacks\n", quantile(wayBack, 0.5).Seconds(), quantile(wayBack, 0.99).Seconds(), len(wayBack))
+		}
 		Expect(switches).NotTo(BeEmpty())
 	}, SpecTimeout(soakLongest))
 })
