@@ -61,7 +61,7 @@ func (p *planner) begun(record *v1alpha1.RolloutStatus) (string, bool) {
 	switch {
 	case record == nil || record.Revision == p.Wanted:
 		return "", false
-	case record.ReplacedRevision != "" && (record.ReplacedRevision != p.Wanted || !ended(record)):
+	case record.ReplacedRevision != "" && !ended(record):
 		return p.replaced(record, record.Revision), true
 	default:
 		return p.LastRevision, p.rolls() && p.LastRevision != "" && p.LastRevision != p.Wanted
