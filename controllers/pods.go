@@ -48,6 +48,9 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 	if before != nil && before.Reason == v1alpha1.ReasonPodsNotStarting && sameRollout {
 		remembered = before.Message
 	}
+	if !failing && (!live.Settled || live.Current == 0) {
+		return remembered, nil // there are none to ask yet
+	}
 	now := o.state.Now
 	if !failing && (before == nil || now.Before(before.LastTransitionTime.Add(patience)) || !r.pace.mayAsk(client.ObjectKeyFromObject(o.gs), now)) {
 		return remembered, nil

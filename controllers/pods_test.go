@@ -119,6 +119,7 @@ func TestAskPods(t *testing.T) {
 		failing   bool
 		asked     bool // a moment ago
 		available int32
+		none      bool // the Deployment has made no pods
 		want      string
 		asks      int
 	}{
@@ -127,6 +128,7 @@ func TestAskPods(t *testing.T) {
 		"a service whose pods were asked a moment ago": {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "new", asked: true, want: "the answer"},
 		"an answer about the revision before":          {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "old", asked: true},
 		"a rollout that fails in this pass":            {ready: condition("RollingOut", "", time.Second), before: "new", failing: true, asked: true, want: crashes, asks: 1},
+		"pods that are not there yet":                  {ready: condition("RollingOut", "", time.Minute), before: "new", none: true},
 		"pods that have all become ready":              {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "new", available: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +137,10 @@ func TestAskPods(t *testing.T) {
 			gs.Status.Rollout = &v1alpha1.RolloutStatus{Revision: tc.before, Step: v1alpha1.StepDeploying}
 			o := serving(gs)
 			o.state.Wanted = "new"
-			o.state.Colors[v1alpha1.Green] = rollout.Color{Revision: "new", Replicas: 2, Available: tc.available, Settled: true}
+			o.state.Colors[v1alpha1.Green] = rollout.Color{Revision: "new", Replicas: 2, Current: 2, Updated: 2, Available: tc.available, Settled: true}
+			if tc.none {
+				o.state.Colors[v1alpha1.Green] = rollout.Color{Revision: "new", Replicas: 2, Settled: true}
+			}
 			plan := completed(o)
 			plan.Preview = rollout.Preview{Color: v1alpha1.Green, Revision: "new"}
 			plan.Colors[v1alpha1.Green] = rollout.Target{Revision: "new", Replicas: 2}
