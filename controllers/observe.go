@@ -152,7 +152,7 @@ func (o *observation) want() {
 	if held := o.gs.Annotations[v1alpha1.AnnotationRollback]; held != "" && held != o.wanted.Name {
 		o.hold(held)
 	} else {
-		o.restart(serving)
+		o.restart(serving, o.state.Colors[o.state.Active().Other()].Revision)
 		o.checkSpec()
 	}
 	o.state.Wanted = o.wanted.Name
@@ -172,13 +172,15 @@ func (o *observation) hold(name string) {
 	o.held, o.wanted, o.state.Approved = o.wanted.Name, revision, revision.Name
 }
 
-// restart names the revision of spec by when its pods are to have been started.
-func (o *observation) restart(serving string) {
+// restart names the revision of spec by when its pods are to have been started. Where nothing says so any more, it is what a colour holds.
+func (o *observation) restart(serving, other string) {
 	switch at := o.gs.Annotations[v1alpha1.AnnotationRestartedAt]; {
 	case at != "":
 		o.wanted = o.wanted.Restarted(at)
 	case resources.SameWorkload(serving, o.wanted.Name):
-		o.wanted.Name = serving // it was restarted, and the annotation was removed since
+		o.wanted.Name = serving
+	case resources.SameWorkload(other, o.wanted.Name):
+		o.wanted.Name = other
 	}
 	o.state.Restart = serving != o.wanted.Name && resources.SameWorkload(serving, o.wanted.Name)
 }
