@@ -125,8 +125,8 @@ func run(ctx context.Context, o options) error {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		// An operator rests most of the time, and its caches stay: memory is worth more to it than CPU. While they fill, most of what is
 		// allocated is of no use a moment later.
-		debug.SetGCPercent(10)
-		filled := runnable.RunnableFunc(func(context.Context) error { debug.SetGCPercent(40); return nil })
+		debug.SetGCPercent(20)
+		filled := runnable.RunnableFunc(func(context.Context) error { debug.SetGCPercent(50); return nil })
 		if err := manager.Add(filled); err != nil {
 			return err
 		}
