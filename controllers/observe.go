@@ -149,13 +149,20 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 // be had, what serves goes on as if nothing had changed, so that it can still be scaled and repaired.
 func (o *observation) want() {
 	serving := o.state.Colors[o.state.Active()].Revision
+	o.restart(serving, o.state.Colors[o.state.Active().Other()].Revision)
 	if held := o.gs.Annotations[v1alpha1.AnnotationRollback]; held != "" && held != o.wanted.Name {
 		o.hold(held)
 	} else {
-		o.restart(serving, o.state.Colors[o.state.Active().Other()].Revision)
 		o.checkSpec()
 	}
 	o.state.Wanted = o.wanted.Name
+	o.state.Restart = serving != o.wanted.Name && resources.SameWorkload(serving, o.wanted.Name) && o.held == ""
+	if resources.Names(o.state.Approved, o.wanted.Name) {
+		o.state.Approved = o.wanted.Name
+	}
+	if resources.Names(o.state.Aborted, o.wanted.Name) && !o.state.Restart {
+		o.state.Aborted = o.wanted.Name
+	}
 	if o.invalid != nil {
 		o.state.Wanted = cmp.Or(serving, o.wanted.Name)
 	}
@@ -174,7 +181,10 @@ func (o *observation) hold(name string) {
 
 // restart names the revision of spec by when its pods are to have been started. Where nothing says so any more, it is what a colour holds.
 func (o *observation) restart(serving, other string) {
+	record := o.gs.Status.Rollout
 	switch at := o.gs.Annotations[v1alpha1.AnnotationRestartedAt]; {
+	case record != nil && rollout.Stopped(record.Step) && resources.SameWorkload(record.Revision, o.wanted.Name) && !resources.SameWorkload(serving, o.wanted.Name):
+		o.wanted.Name = record.Revision // it has come to nothing, and a restart is no retry
 	case at != "":
 		o.wanted = o.wanted.Restarted(at)
 	case resources.SameWorkload(serving, o.wanted.Name):
@@ -182,7 +192,6 @@ func (o *observation) restart(serving, other string) {
 	case resources.SameWorkload(other, o.wanted.Name):
 		o.wanted.Name = other
 	}
-	o.state.Restart = serving != o.wanted.Name && resources.SameWorkload(serving, o.wanted.Name)
 }
 
 // known returns the revisions of the history, the latest first.

@@ -48,11 +48,7 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 	if before != nil && before.Reason == v1alpha1.ReasonPodsNotStarting && sameRollout {
 		remembered = before.Message
 	}
-	if !failing && (!live.Settled || live.Current == 0) {
-		return remembered, nil // there are none to ask yet
-	}
-	now := o.state.Now
-	if !failing && (before == nil || now.Before(before.LastTransitionTime.Add(patience)) || !r.pace.mayAsk(client.ObjectKeyFromObject(o.gs), now)) {
+	if !failing && !r.worthAsking(o, live, before) {
 		return remembered, nil
 	}
 	var pods corev1.PodList
@@ -65,6 +61,13 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 		return "", fmt.Errorf("listing the pods of %s: %w", color, err)
 	}
 	return cmp.Or(troubleOf(pods.Items, o.state.Now), remembered), nil
+}
+
+// worthAsking reports whether there are pods, and it has taken long since something was said of them.
+func (r *Reconciler) worthAsking(o *observation, live rollout.Color, ready *metav1.Condition) bool {
+	there := live.Settled && live.Current > 0
+	return there && ready != nil && !o.state.Now.Before(ready.LastTransitionTime.Add(patience)) &&
+		r.pace.mayAsk(client.ObjectKeyFromObject(o.gs), o.state.Now)
 }
 
 // waitingColor returns the colour that the rollout waits for: the one that holds the wanted revision.

@@ -45,6 +45,9 @@ func colorStatus(o *observation, plan rollout.Plan, color v1alpha1.Color, target
 	status := v1alpha1.ColorStatus{Color: color, Revision: target.Revision, Replicas: target.Replicas, Role: v1alpha1.RoleColorPreview}
 	if live := o.state.Colors[color]; live.Revision == target.Revision {
 		status.Ready = min(live.Available, target.Replicas) // pods that are on their way out are no news
+		if record := plan.Rollout; record != nil && record.ReplacedRevision != "" && record.Step == v1alpha1.StepDeploying {
+			status.Ready = min(status.Ready, live.Updated, max(0, live.Available-(live.Current-live.Updated))) // others are of the revision before
+		}
 	}
 	if revision, known := o.revision(target.Revision); known {
 		status.Image = revision.Workload.Image
@@ -170,8 +173,12 @@ func (c *conditions) wayOut(record *v1alpha1.RolloutStatus) string {
 	if c.gs.Annotations[v1alpha1.AnnotationAbort] == record.Revision {
 		first = "remove the annotation " + v1alpha1.AnnotationAbort + " and "
 	}
+	if c.held != "" {
+		return fmt.Sprintf("to try again, %sset the annotation %s: %s; to go on without it, remove the annotation %s, or have it name another revision",
+			first, v1alpha1.AnnotationRetry, rollout.NextRetry(record), v1alpha1.AnnotationRollback)
+	}
 	message := fmt.Sprintf("to try again, %schange the spec, or set the annotation %s: %s", first, v1alpha1.AnnotationRetry, rollout.NextRetry(record))
-	if record.Revision != c.status.ActiveRevision && c.held == "" {
+	if record.Revision != c.status.ActiveRevision {
 		message += fmt.Sprintf("; to go back, apply the spec of revision %s", c.status.ActiveRevision)
 	}
 	return message

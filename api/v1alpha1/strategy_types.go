@@ -23,8 +23,8 @@ type Strategy struct {
 
 // RollingUpdate are the settings of a rolling update.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.maxSurge) && has(self.maxUnavailable)) || !(string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%'])",message="strategy.rollingUpdate: maxSurge and maxUnavailable can't both be 0, or no pod could be replaced"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxSurge) || has(self.maxUnavailable) || !(string(self.maxSurge) in ['0', '0%'])",message="strategy.rollingUpdate: maxSurge: 0 needs a maxUnavailable above 0, or no pod could be replaced"
+// +kubebuilder:validation:XValidation:rule="!(has(self.maxSurge) && has(self.maxUnavailable)) || !(string(self.maxSurge).matches('^0+%?$') && string(self.maxUnavailable).matches('^0+%?$'))",message="strategy.rollingUpdate: maxSurge and maxUnavailable can't both be 0, or no pod could be replaced"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxSurge) || has(self.maxUnavailable) || !string(self.maxSurge).matches('^0+%?$')",message="strategy.rollingUpdate: maxSurge: 0 needs a maxUnavailable above 0, or no pod could be replaced"
 type RollingUpdate struct {
 	// maxSurge is the number, or percentage such as "50%", of pods that there may be beyond replicas. Default: 25%.
 	// +optional

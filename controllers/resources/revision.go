@@ -40,6 +40,11 @@ func (r Revision) Restarted(at string) Revision {
 // SameWorkload reports whether two names are of revisions that differ in nothing but when they were restarted.
 func SameWorkload(a, b string) bool { return workloadName(a) == workloadName(b) }
 
+// Names reports whether a user who writes name means a revision: it, or the workload of it, however often that was restarted.
+func Names(name, revision string) bool {
+	return name != "" && (name == revision || name == workloadName(revision))
+}
+
 func workloadName(revision string) string {
 	name, _, _ := strings.Cut(revision, restartMark)
 	return name

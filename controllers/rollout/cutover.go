@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
@@ -32,6 +34,7 @@ func (p *planner) cutOver(record *v1alpha1.RolloutStatus, revision string) cutov
 		record.OverlapReplicas, record.OverlapAt = new(p.count), nil
 	case !p.Both || !overlaps || p.lost(record, revision):
 		if p.Both && overlaps && !p.onlyOther() {
+			p.excludeOverlap(record)
 			p.tell(true, "OverlapStopped", "%s serves alone again: %d of %d pods of %s are ready", p.current, p.Colors[p.idle].Available, p.count, p.idle)
 		}
 		record.OverlapReplicas, record.OverlapAt = nil, nil
@@ -55,7 +58,16 @@ func (p *planner) lost(record *v1alpha1.RolloutStatus, revision string) bool {
 		record.OverlapReplicas = new(min(live.Available, p.count))
 	}
 	return live.Revision != revision || live.Available == 0 || live.Available < min(*record.OverlapReplicas, p.count) ||
-		p.sharedFor(record, p.overlap()+p.deadline())
+		p.sharedFor(record, p.overlap()+p.deadline()) ||
+		record.OverlapAt == nil && record.Step == v1alpha1.StepOverlapping && record.Since != nil && p.overdue(record.Since)
+}
+
+// excludeOverlap takes the time in which both colours served out of that which the other one has to become ready. All the rest counts, so
+// that pods which break whenever they serve don't do so for ever.
+func (p *planner) excludeOverlap(record *v1alpha1.RolloutStatus) {
+	if record.OverlapAt != nil && record.ApprovedAt != nil {
+		record.ApprovedAt = &metav1.MicroTime{Time: record.ApprovedAt.Add(p.Now.Sub(record.OverlapAt.Time))}
+	}
 }
 
 // share plans both colours to serve.

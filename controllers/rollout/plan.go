@@ -172,7 +172,12 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	}
 	p.plan.Colors[p.idle] = Target{Revision: warm.Revision, Replicas: p.count}
 	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
-	if p.cutOver(record, warm.Revision) == moved {
+	switch p.cutOver(record, warm.Revision) {
+	case waiting:
+	case shared:
+		p.step(record, v1alpha1.StepAborted, "aborted by the annotation %s; %s and %s both serve, %s", v1alpha1.AnnotationAbort, p.current, p.idle, p.untilAlone(record))
+	case moved:
+		p.step(record, v1alpha1.StepAborted, "aborted by the annotation %s; %s serves again", v1alpha1.AnnotationAbort, p.idle)
 		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
 		p.lookAgain(record.EndedAt, p.abortScaleDownDelay())
 	}
@@ -292,7 +297,11 @@ func (p *planner) rollOut() {
 	}
 	p.holdServing(record)
 	if !Stopped(record.Step) && p.Aborted == record.Revision {
-		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, trafficStays)
+		then := trafficStays
+		if p.Both {
+			then = fmt.Sprintf("%s serves alone again", p.current)
+		}
+		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, then)
 	}
 	if Stopped(record.Step) {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
@@ -386,6 +395,9 @@ func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 		p.step(record, v1alpha1.StepSwitching, "moving traffic from %s to %s", p.current, p.idle)
 	case cutover == shared:
 		p.step(record, v1alpha1.StepOverlapping, "%s and %s both serve; %s", p.current, p.idle, p.untilAlone(record))
+		if record.OverlapAt == nil {
+			p.lookAgain(record.Since, p.deadline())
+		}
 	case p.overdue(record.ApprovedAt):
 		p.fail(record, trafficStays, "%d of %d pods of %s became ready within %s of the approval", p.fresh(live), p.count, p.idle, p.deadline())
 		p.abandon(record)

@@ -47,8 +47,8 @@ func (p *planner) roll() {
 }
 
 // replaced returns the revision to go back to: what serves, unless that has not come further than to replace another one.
-func (p *planner) replaced(before *v1alpha1.RolloutStatus, serves string) string {
-	if before != nil && before.Revision == serves && before.ReplacedRevision != "" && before.ReplacedRevision != p.Wanted &&
+func (*planner) replaced(before *v1alpha1.RolloutStatus, serves string) string {
+	if before != nil && before.Revision == serves && before.ReplacedRevision != "" &&
 		before.Step != v1alpha1.StepCompleted {
 		return before.ReplacedRevision
 	}
@@ -99,8 +99,7 @@ func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 	case p.overdue(record.ApprovedAt):
 		p.fail(record, p.wayBack(record), "%d of %d pods of %s became ready within %s", p.fresh(live), p.count, p.current, p.deadline())
 	default:
-		p.step(record, v1alpha1.StepDeploying, "replacing the pods of revision %s in %s: %d of %d ready", record.ReplacedRevision, p.current,
-			p.fresh(live), p.count)
+		p.step(record, v1alpha1.StepDeploying, "replacing the pods in %s: %d of %d of revision %s ready", p.current, p.fresh(live), p.count, record.Revision)
 		p.lookAgain(record.ApprovedAt, p.deadline())
 	}
 	p.dismissIdle()

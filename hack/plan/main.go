@@ -1,5 +1,6 @@
 // Command plan prints how the rollout of a manifest would go, step by step, without a cluster. It asks the operator's own planner, and
-// plays the cluster itself: pods take a while to become ready, and everything else happens at once.
+// plays the cluster itself: pods take a while to become ready, and everything else happens at once. It does not validate: what the API
+// server would refuse is planned all the same.
 //
 //	go run ./hack/plan v1.yaml v2.yaml
 //	go run ./hack/plan -ready 20s -at 2m:promote v1.yaml v2.yaml
@@ -58,14 +59,14 @@ func run(args []string, out io.Writer, start time.Time) error {
 		if err != nil {
 			return err
 		}
-		last := i > 0 && i == len(o.files)-1
+		last := i == len(o.files)-1
 		c.say("you", "apply %s: revision %s", file, resources.RevisionOf(gs.Spec.WorkloadSpec).Name)
 		if last && o.broken {
 			c.broken[resources.RevisionOf(gs.Spec.WorkloadSpec).Name] = true
 		}
 		c.apply(gs)
 		var actions []action
-		if last || len(o.files) == 1 {
+		if last {
 			actions = o.actions
 		}
 		if err := c.play(actions); err != nil {

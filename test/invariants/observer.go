@@ -71,6 +71,9 @@ func (o *Observer) follow(ctx context.Context, c client.WithWatch, list client.O
 	for {
 		for event := range w.ResultChan() {
 			object, ok := event.Object.(client.Object)
+			if !ok && ctx.Err() != nil {
+				continue // it was cut off in the middle of an event
+			}
 			if !ok {
 				w.Stop()
 				return fmt.Errorf("the watch of %T failed after version %s: %v", list, last, event.Object)

@@ -314,7 +314,7 @@ var refusals = map[string]struct{ spec, path, message string }{
 		`{image: app, strategy: {rollingUpdate: {maxSurge: 1}}}`, "spec.strategy", "strategy.rollingUpdate: needs type: RollingUpdate",
 	},
 	"a rolling update that may neither add a pod nor take one away": {
-		`{image: app, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0%, maxUnavailable: 0}}}`,
+		`{image: app, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 00%, maxUnavailable: 0}}}`,
 		"spec.strategy.rollingUpdate", "strategy.rollingUpdate: maxSurge and maxUnavailable can't both be 0",
 	},
 	"a rolling update that may not add a pod, and by default takes none away": {

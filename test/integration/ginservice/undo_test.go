@@ -1,13 +1,22 @@
 package ginservice
 
 import (
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/kubelet"
 )
+
+func restartedAt(value string) manifest {
+	return func(gs *v1alpha1.GinService) {
+		metav1.SetMetaDataAnnotation(&gs.ObjectMeta, v1alpha1.AnnotationRestartedAt, value)
+	}
+}
 
 // forget takes an annotation away.
 func forget(annotation string) manifest {
@@ -47,6 +56,50 @@ var _ = Describe("a restart", func() {
 		s.annotate(ctx, v1alpha1.AnnotationRestartedAt, "now")
 		revision := s.eventuallyStep(ctx, v1alpha1.StepDraining).Status.Rollout.Revision
 		s.annotate(ctx, v1alpha1.AnnotationAbort, revision)
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
+	})
+
+	It("is no retry of what has failed or was aborted", func(ctx SpecContext) {
+		s := started(ctx, replicas(1), deadline(3))
+		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		s.release(ctx, "v2")
+		failed := s.eventuallyStep(ctx, v1alpha1.StepFailed).Status.Rollout.Revision
+		for _, change := range []manifest{restartedAt("one"), restartedAt("two"), forget(v1alpha1.AnnotationRestartedAt)} {
+			s.change(ctx, change)
+			s.poke(ctx)
+			Consistently(func() string { return s.get(ctx).Status.Rollout.Revision }).WithTimeout(time.Second).Should(Equal(failed))
+		}
+		Expect(s.events(ctx, "RolloutFailed")).To(HaveLen(1))
+
+		s.release(ctx, "v3")
+		aborted := s.eventuallyStep(ctx, v1alpha1.StepDraining).Status.Rollout.Revision
+		Expect(aborted).NotTo(ContainSubstring("-"), "a new revision has nothing of an old restart")
+	})
+
+	It("stays aborted, and promoted, by the name of the revision without its suffix", func(ctx SpecContext) {
+		s := started(ctx, manual, replicas(1))
+		s.change(ctx, restartedAt("now"))
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) { g.Expect(gs.Status.ActiveRevision).To(ContainSubstring("-")) })
+		s.eventuallyServes(ctx, "v1")
+		s.release(ctx, "v2")
+		second := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision
+		name, _, _ := strings.Cut(second, "-")
+		s.annotate(ctx, v1alpha1.AnnotationAbort, name)
+		s.eventuallyStep(ctx, v1alpha1.StepAborted)
+		s.change(ctx, restartedAt("later"))
+		s.change(ctx, forget(v1alpha1.AnnotationAbort))
+		s.annotate(ctx, v1alpha1.AnnotationRetry, second)
+		s.promote(ctx, name)
+		s.eventuallyServes(ctx, "v2")
+	})
+
+	It("is undone by the revision that it restarted", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), scaleDownDelay(600))
+		first, before := s.get(ctx).Status.ActiveRevision, s.podNames(ctx, v1alpha1.Blue)
+		s.change(ctx, restartedAt("now"))
+		s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		s.annotate(ctx, v1alpha1.AnnotationRollback, first)
 		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
 	})
