@@ -16,7 +16,7 @@ func intern(pointers ...any) {
 func internValue(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		if v.Len() > 0 && v.CanSet() {
+		if v.Len() > 0 {
 			v.SetString(unique.Make(v.String()).Value())
 		}
 	case reflect.Pointer:
@@ -25,7 +25,10 @@ func internValue(v reflect.Value) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() { //nolint:modernize // Value.Fields would describe each field, which nobody reads, for each object
-			internValue(v.Field(i))
+			// What can't be set is not only ours: a time has the location of all times.
+			if field := v.Field(i); field.CanSet() {
+				internValue(field)
+			}
 		}
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
@@ -42,7 +45,7 @@ func internValue(v reflect.Value) {
 
 // internMap makes a map anew: a map that gets a key which it has keeps the old one.
 func internMap(v reflect.Value) {
-	if v.Len() == 0 || !v.CanSet() {
+	if v.Len() == 0 {
 		return
 	}
 	fresh := reflect.MakeMapWithSize(v.Type(), v.Len())
