@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,39 +21,49 @@ import (
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
+// untilQuiet returns what comes until nothing has come for a minute, on the clock of a bubble.
+func untilQuiet[T any](from <-chan T) (all []T) {
+	for {
+		select {
+		case one := <-from:
+			all = append(all, one)
+		case <-time.After(time.Minute):
+			return all
+		}
+	}
+}
+
 // TestEventsComeInOrder guards the story that kubectl describe tells: what happened first is created first, and none is lost when the
 // operator ends or the API server fails for a moment.
 func TestEventsComeInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mutex sync.Mutex
-		var created []*eventsv1.Event
+		const n = 20
+		writes := make(chan *eventsv1.Event, n+1)
 		failures := 2
 		w := newWorld(t, interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
-			mutex.Lock()
-			defer mutex.Unlock()
 			if failures > 0 {
 				failures--
 				return errors.New("connection refused")
 			}
 			event, _ := object.(*eventsv1.Event)
-			created = append(created, event)
+			writes <- event
 			return nil
 		}})
 		recorder := newEventRecorder(w.client, clock.RealClock{})
 		gs := service()
-		const n = 20
 		for i := range n {
 			recorder.Eventf(gs, nil, corev1.EventTypeNormal, "Promoted", "Rollout", "number %d", i)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- recorder.Start(ctx) }()
-		time.Sleep(time.Minute) //nolint:forbidigo // of a clock that moves only then
+		created := untilQuiet(writes)
 		recorder.Eventf(gs, nil, corev1.EventTypeWarning, "RolloutFailed", "Rollout", "%s", strings.Repeat("é", maxNote))
 		cancel()
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
+		created = append(created, untilQuiet(writes)...)
 		if len(created) != n+1 {
 			t.Fatalf("%d events were created, want %d", len(created), n+1)
 		}
@@ -95,10 +104,10 @@ func TestEventsGiveUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var tried []string
+				tries := make(chan string)
 				w := newWorld(t, interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
 					event, _ := object.(*eventsv1.Event)
-					tried = append(tried, event.Note)
+					tries <- event.Note
 					return tc.failure
 				}})
 				recorder := newEventRecorder(w.client, clock.RealClock{})
@@ -107,7 +116,7 @@ func TestEventsGiveUp(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error)
 				go func() { ended <- recorder.Start(ctx) }()
-				time.Sleep(time.Minute) //nolint:forbidigo // of a clock that moves only then
+				tried := untilQuiet(tries)
 				cancel()
 				<-ended
 				want := slices.Concat(slices.Repeat([]string{"first"}, tc.tries), slices.Repeat([]string{"second"}, tc.tries))

@@ -46,7 +46,7 @@ func colorStatus(o *observation, plan rollout.Plan, color v1alpha1.Color, target
 	if live := o.state.Colors[color]; live.Revision == target.Revision {
 		status.Ready = min(live.Available, target.Replicas) // pods that are on their way out are no news
 		if record := plan.Rollout; record != nil && record.ReplacedRevision != "" && record.Step == v1alpha1.StepDeploying {
-			status.Ready = min(status.Ready, live.Updated, max(0, live.Available-(live.Current-live.Updated))) // others are of the revision before
+			status.Ready = min(status.Ready, live.Fresh()) // the others are of the revision before
 		}
 	}
 	if revision, known := o.revision(target.Revision); known {

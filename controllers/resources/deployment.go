@@ -25,12 +25,13 @@ const defaultProgressDeadlineSeconds int32 = 600
 // A colour whose template changes while it has pods keeps them until as many new ones are ready, unless the strategy is to replace them
 // a few at a time. It keeps no old ReplicaSets: the history of a GinService is in ControllerRevisions, and going back is a matter of colours.
 func Deployment(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision, replicas int32) *appsv1ac.DeploymentApplyConfiguration {
+	surge, unavailable := RollingLimits(gs.Spec.Strategy)
 	spec := appsv1ac.DeploymentSpec().
 		WithReplicas(replicas).
 		WithSelector(colorSelector(gs, color)).
 		WithStrategy(appsv1ac.DeploymentStrategy().
 			WithType(appsv1.RollingUpdateDeploymentStrategyType).
-			WithRollingUpdate(rollingUpdate(gs.Spec.Strategy))).
+			WithRollingUpdate(appsv1ac.RollingUpdateDeployment().WithMaxSurge(surge).WithMaxUnavailable(unavailable))).
 		WithRevisionHistoryLimit(0).
 		WithProgressDeadlineSeconds(valueOr(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadlineSeconds)).
 		WithTemplate(podTemplate(gs, color, rev))
@@ -44,15 +45,17 @@ func Deployment(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision, rep
 		WithSpec(spec)
 }
 
-func rollingUpdate(strategy v1alpha1.Strategy) *appsv1ac.RollingUpdateDeploymentApplyConfiguration {
-	surge, unavailable := intstr.FromString("100%"), intstr.FromInt32(0)
+// RollingLimits returns how many pods a Deployment that replaces its pods may have beyond its replicas, and how many of these may be missing.
+// A colour whose pods don't serve replaces all at once.
+func RollingLimits(strategy v1alpha1.Strategy) (surge, unavailable intstr.IntOrString) {
+	surge, unavailable = intstr.FromString("100%"), intstr.FromInt32(0)
 	if strategy.Type == v1alpha1.StrategyRollingUpdate {
 		surge = intstr.FromString("25%")
 		if settings := strategy.RollingUpdate; settings != nil {
 			surge, unavailable = valueOr(settings.MaxSurge, surge), valueOr(settings.MaxUnavailable, unavailable)
 		}
 	}
-	return appsv1ac.RollingUpdateDeployment().WithMaxSurge(surge).WithMaxUnavailable(unavailable)
+	return surge, unavailable
 }
 
 func templateAnnotation() map[string]string {

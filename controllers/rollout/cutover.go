@@ -73,9 +73,6 @@ func (p *planner) excludeOverlap(record *v1alpha1.RolloutStatus) {
 // share plans both colours to serve.
 func (p *planner) share(record *v1alpha1.RolloutStatus) {
 	p.plan.Both = true
-	if record.OverlapReplicas == nil {
-		record.OverlapReplicas = new(p.count)
-	}
 	if p.Both && record.OverlapAt == nil && p.ActiveEndpoints[p.current] > 0 && p.ActiveEndpoints[p.idle] >= min(*record.OverlapReplicas, p.count) {
 		record.OverlapAt = p.now()
 		p.tell(false, "OverlapStarted", "%s serves beside %s for %s", p.idle, p.current, p.overlap())

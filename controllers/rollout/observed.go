@@ -63,6 +63,12 @@ type Color struct {
 // Uniform reports whether all pods of the colour are known to be of its revision.
 func (c Color) Uniform() bool { return c.Settled && c.Updated == c.Current }
 
+// Fresh returns the number of available pods of the newest template. Until old pods are gone it is not known which of them the available
+// ones are: they come first.
+func (c Color) Fresh() int32 {
+	return min(c.Updated, max(0, c.Available-(c.Current-c.Updated)))
+}
+
 // Preview is what the preview Service selects: one revision in one colour.
 type Preview struct {
 	Color    v1alpha1.Color

@@ -59,13 +59,12 @@ func (p *planner) previewSize() int32 {
 	return *size
 }
 
-// fresh returns the number of available pods of the wanted revision in the other colour. Until old pods are gone it is not known which
-// of them the available ones are: they come first.
+// fresh returns the number of available pods of the wanted revision in a colour.
 func (p *planner) fresh(live Color) int32 {
 	if live.Revision != p.Wanted || !live.Settled {
 		return 0
 	}
-	return min(live.Updated, max(0, live.Available-(live.Current-live.Updated)))
+	return live.Fresh()
 }
 
 // freshEndpoints returns the number of ready endpoints of the preview Service, or 0 while it selects something else.

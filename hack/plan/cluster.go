@@ -30,7 +30,6 @@ type cluster struct {
 	selected   v1alpha1.Color
 	both       bool
 	preview    rollout.Preview
-	last       string // status.activeRevision
 }
 
 type deployment struct {
@@ -187,7 +186,7 @@ func (c *cluster) pass() (time.Time, bool) {
 // report writes status, and says what is new in it.
 func (c *cluster) report(plan rollout.Plan) bool {
 	before := c.gs.Status.Rollout
-	c.gs.Status.Rollout, c.gs.Status.ActiveColor, c.last = plan.Rollout, plan.Active, plan.Colors[plan.Active].Revision
+	c.gs.Status.Rollout, c.gs.Status.ActiveColor, c.gs.Status.ActiveRevision = plan.Rollout, plan.Active, plan.Colors[plan.Active].Revision
 	isNew := before == nil || before.Step != plan.Rollout.Step || before.Revision != plan.Rollout.Revision
 	if isNew || before.Message != plan.Rollout.Message {
 		c.say("status", "%s: %s", plan.Rollout.Step, plan.Rollout.Message)
@@ -203,7 +202,7 @@ func (c *cluster) observe() rollout.Observed {
 	o := rollout.Observed{
 		Now: c.now, Spec: c.gs.Spec.DeepCopy(), Wanted: c.wanted, Rollout: c.gs.Status.Rollout.DeepCopy(),
 		Approved: c.gs.Annotations[v1alpha1.AnnotationPromote], Aborted: c.gs.Annotations[v1alpha1.AnnotationAbort],
-		Retry: c.gs.Annotations[v1alpha1.AnnotationRetry], LastActive: c.gs.Status.ActiveColor, LastRevision: c.last,
+		Retry: c.gs.Annotations[v1alpha1.AnnotationRetry], LastActive: c.gs.Status.ActiveColor, LastRevision: c.gs.Status.ActiveRevision,
 		Selected: c.selected, Both: c.both, Previewed: c.preview, Colors: map[v1alpha1.Color]rollout.Color{},
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},
 	}
@@ -238,10 +237,8 @@ func (p pod) isReady(now time.Time) bool { return !p.ready.IsZero() && !now.Befo
 // managePods does for a colour what a Deployment's controller does, and says so where pods of another revision go.
 func (c *cluster) managePods(color v1alpha1.Color) bool {
 	live := c.colors[color]
-	want, surge, unavailable := int(live.target.Replicas), int(live.target.Replicas), 0
-	if c.gs.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate {
-		surge, unavailable = c.rollingLimits(want)
-	}
+	want := int(live.target.Replicas)
+	surge, unavailable := c.rollingLimits(want)
 	before := slices.Clone(live.pods)
 	fresh := slices.DeleteFunc(slices.Clone(live.pods), func(p pod) bool { return p.revision != live.target.Revision })
 	stale := slices.DeleteFunc(slices.Clone(live.pods), func(p pod) bool { return p.revision == live.target.Revision })
@@ -276,15 +273,7 @@ func (c *cluster) managePods(color v1alpha1.Color) bool {
 
 // rollingLimits returns how many pods there may be beyond those that are wanted, and how many may be missing.
 func (c *cluster) rollingLimits(want int) (surge, unavailable int) {
-	maxSurge, maxUnavailable := intstr.FromString("25%"), intstr.FromInt32(0)
-	if settings := c.gs.Spec.Strategy.RollingUpdate; settings != nil {
-		if settings.MaxSurge != nil {
-			maxSurge = *settings.MaxSurge
-		}
-		if settings.MaxUnavailable != nil {
-			maxUnavailable = *settings.MaxUnavailable
-		}
-	}
+	maxSurge, maxUnavailable := resources.RollingLimits(c.gs.Spec.Strategy)
 	surge, _ = intstr.GetScaledValueFromIntOrPercent(&maxSurge, want, true)
 	unavailable, _ = intstr.GetScaledValueFromIntOrPercent(&maxUnavailable, want, false)
 	if surge+unavailable == 0 {

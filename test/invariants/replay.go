@@ -86,10 +86,9 @@ func (r *replay) takeGinService(s step, gs *v1alpha1.GinService) {
 		return
 	}
 	if gs.UID != r.uid {
-		*r = replay{
-			name: r.name, lines: r.lines, wrong: r.wrong, uid: gs.UID, replicas: -1, earlier: -1, scales: map[v1alpha1.Color]int32{}, writes: r.writes,
-			ready: newReplay(r.name).ready,
-		}
+		anew := newReplay(r.name)
+		anew.uid, anew.lines, anew.wrong, anew.writes = gs.UID, r.lines, r.wrong, r.writes
+		*r = *anew
 	}
 	before := r.replicas
 	if r.replicas = -1; gs.Spec.Replicas != nil {
