@@ -175,16 +175,23 @@ func (w *world) clone() *world {
 	return c
 }
 
-// checkIdempotence checks that the plan, which was executed, is planned again if nothing else has changed. The message may tell of
-// what was done. A service that is scaled to zero waits for no pods, and a Service that is turned back before the endpoint controller has
-// seen it waits for no EndpointSlices, so that the next step may follow at once; as it may once a Service that was lost, or led nowhere, or a Deployment is there again.
-func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
-	w.t.Helper()
-	waitsForNothing := plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf.Preview == plan.Preview ||
+// waitsForNothing reports whether the next step may follow a plan at once. A service that is scaled to zero waits for no pods, and a Service
+// that is turned back before the endpoint controller has seen it waits for no EndpointSlices; nor does one that was lost, or led nowhere, or
+// a Deployment that is there again, or an analysis that has made up its mind.
+func (w *world) waitsForNothing(before rollout.Observed, plan rollout.Plan) bool {
+	_, exists := before.Colors[plan.Active]
+	began := before.Rollout == nil || before.Rollout.Revision != w.wanted || !same(before.Rollout.StartedAt, plan.Rollout.StartedAt)
+	return !exists || w.verdicts[w.wanted] == rollout.Rejected && began || plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf.Preview == plan.Preview ||
 		(before.Selected != plan.Active || before.Both != plan.Both) && w.active.sliceOf == w.active.selects ||
 		before.Both && !plan.Both && before.ActiveEndpoints[plan.Active.Other()] == 0 ||
 		plan.Both && !before.Both && before.ActiveEndpoints[plan.Active.Other()] > 0
-	if _, exists := before.Colors[plan.Active]; waitsForNothing || !exists {
+}
+
+// checkIdempotence checks that the plan, which was executed, is planned again if nothing else has changed. The message may tell of
+// what was done.
+func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
+	w.t.Helper()
+	if w.waitsForNothing(before, plan) {
 		return
 	}
 	again := rollout.Compute(w.observe())
@@ -253,6 +260,8 @@ func (w *world) waitsForApproval() bool {
 	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted && !w.observe().Restart
 	record := w.status.rollout
 	switch {
+	case w.verdicts[w.wanted] == rollout.Analyzing:
+		return record.Step == v1alpha1.StepWaitingForPromotion || record.Step == v1alpha1.StepDeploying && record.ReadyAt != nil && w.faulty[w.wanted]
 	case record.Step != v1alpha1.StepWaitingForPromotion:
 		return atGate && record.Step == v1alpha1.StepDeploying && record.ReadyAt != nil && w.faulty[w.wanted]
 	case !atGate:

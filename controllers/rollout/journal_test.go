@@ -56,6 +56,9 @@ func (w *world) pass() rollout.Plan {
 	}
 	w.passes++
 	o := w.observe()
+	if w.suspended() {
+		return w.hold(o)
+	}
 	w.noteApproval(o)
 	plan := rollout.Compute(o)
 	w.checkPlan(o, plan)
@@ -78,6 +81,64 @@ func (w *world) pass() rollout.Plan {
 	w.checkIdempotence(o, plan)
 	w.quiet = len(writes) == 0 || len(writes) == 1 && strings.HasPrefix(writes[0].what, "status")
 	return plan
+}
+
+func (w *world) suspended() bool { return w.spec.Suspend != nil && *w.spec.Suspend }
+
+// hold is a pass of an operator that may write nothing but status.
+func (w *world) hold(o rollout.Observed) rollout.Plan {
+	w.t.Helper()
+	plan := rollout.Hold(o)
+	w.writeStatus("operator", plan)
+	return plan
+}
+
+// refuse is a pass in which the API server refuses one of the writes. What does not build on it is written all the same.
+func (w *world) refuse(which int) {
+	w.t.Helper()
+	o := w.observe()
+	w.noteApproval(o)
+	plan := rollout.Compute(o)
+	w.checkPlan(o, plan)
+	failed := false
+	for i, next := range w.writes(plan) {
+		moves := strings.HasPrefix(next.what, "THE ACTIVE SERVICE")
+		switch {
+		case strings.HasPrefix(next.what, "status"):
+		case i == which:
+			w.log("operator", "is refused: %s", next.what)
+			failed = failed || !moves || plan.Switches(o)
+		case moves && failed && plan.Switches(o) && !plan.Astray:
+		default:
+			w.do(i == 0, next)
+		}
+	}
+	if failed && plan.Switches(o) {
+		plan = stays(o, plan)
+	}
+	w.writeStatus("", plan)
+	w.quiet = false
+}
+
+// stays is a plan whose traffic could not be moved.
+func stays(o rollout.Observed, plan rollout.Plan) rollout.Plan {
+	if !plan.Astray {
+		plan.Active, plan.Both = o.Selected, o.Both
+	}
+	plan.Rollout, plan.Transitions = o.Rollout, nil
+	return plan
+}
+
+// writeStatus writes what a plan has for status, and nothing else of it.
+func (w *world) writeStatus(who string, plan rollout.Plan) {
+	w.t.Helper()
+	writes := w.writes(plan)
+	if len(writes) == 0 {
+		return
+	}
+	if last := writes[len(writes)-1]; strings.HasPrefix(last.what, "status") {
+		w.do(who != "", last)
+	}
 }
 
 // interrupt is a pass of an operator that dies after a number of writes.
@@ -135,7 +196,7 @@ func (w *world) hear(before status, transitions []rollout.Transition) {
 		}
 	}
 	was, is := before.rollout, w.status.rollout
-	if was != nil && is.Step == was.Step && same(was.StartedAt, is.StartedAt) {
+	if is == nil || was != nil && is.Step == was.Step && same(was.StartedAt, is.StartedAt) {
 		return
 	}
 	want := map[v1alpha1.RolloutStep]string{

@@ -196,10 +196,11 @@ func (m *model) report(at, last int, what string) {
 	m.violations = append(m.violations, story)
 }
 
+func always(do func(w *world)) func(*world) bool {
+	return func(w *world) bool { do(w); return true }
+}
+
 func allMoves() []move {
-	always := func(do func(w *world)) func(*world) bool {
-		return func(w *world) bool { do(w); return true }
-	}
 	moves := []move{
 		{"the operator passes", controllers, func(w *world) bool { before := w.writesDone; w.pass(); return w.writesDone != before }},
 		{"the endpoint controller sees the active Service", controllers, func(w *world) bool { return w.endpoints(w.active) }},
@@ -211,23 +212,12 @@ func allMoves() []move {
 		}},
 		{"a user aborts", users, func(w *world) bool { return w.aborted != w.wanted && always(func(w *world) { w.abort(w.wanted) })(w) }},
 		{"a user tries again", users, always(func(w *world) { w.tryAgain(retryOf(w)) })},
+		{"a user suspends", users, func(w *world) bool { return !w.suspended() && always(func(w *world) { w.suspend(true) })(w) }},
+		{"a user suspends no longer", users, func(w *world) bool { return w.suspended() && always(func(w *world) { w.suspend(false) })(w) }},
 		{"the status is lost", mishaps, always((*world).loseStatus)},
 		{"the active Service is deleted", mishaps, func(w *world) bool { return w.active != nil && always((*world).deleteActiveService)(w) }},
 		{"the preview Service is deleted", mishaps, func(w *world) bool { return w.preview != nil && always((*world).deletePreviewService)(w) }},
 		{"somebody moves the selector", mishaps, func(w *world) bool { return w.active != nil && always((*world).moveSelector)(w) }},
-	}
-	for _, color := range colors {
-		moves = append(moves,
-			move{"a pod of " + string(color) + " comes or goes", controllers, func(w *world) bool { return w.managePods(color) && always((*world).moved)(w) }},
-			move{"a pod of " + string(color) + " is ready", controllers, func(w *world) bool { return w.startPod(color) && always((*world).moved)(w) }},
-			move{string(color) + " is reported", controllers, func(w *world) bool { return w.report(color) && always((*world).moved)(w) }},
-			move{"the Deployment of " + string(color) + " is deleted", mishaps, func(w *world) bool {
-				return w.deployments[color] != nil && always(func(w *world) { w.deleteDeployment(color) })(w)
-			}},
-			move{"the pods of " + string(color) + " restart", mishaps, func(w *world) bool {
-				return w.deployments[color] != nil && always(func(w *world) { w.restartPods(color) })(w)
-			}},
-		)
 	}
 	for _, revision := range []string{"v1", "v2"} {
 		moves = append(moves,
@@ -244,9 +234,46 @@ func allMoves() []move {
 			return *w.spec.Replicas != replicas && always(func(w *world) { w.scale(replicas) })(w)
 		}})
 	}
+	for _, outcome := range []rollout.Outcome{rollout.Analyzing, rollout.Rejected} {
+		moves = append(moves, move{"an analysis says of v2: " + string(outcome), users, func(w *world) bool {
+			return w.verdicts["v2"] != outcome && always(func(w *world) { w.analyze("v2", outcome) })(w)
+		}})
+	}
+	return slices.Concat(moves, colorMoves(), cutOffs())
+}
+
+// colorMoves are those of the Deployments and of their pods.
+func colorMoves() (moves []move) {
+	for _, color := range colors {
+		moves = append(moves,
+			move{"a pod of " + string(color) + " comes or goes", controllers, func(w *world) bool { return w.managePods(color) && always((*world).moved)(w) }},
+			move{"a pod of " + string(color) + " is ready", controllers, func(w *world) bool { return w.startPod(color) && always((*world).moved)(w) }},
+			move{string(color) + " is reported", controllers, func(w *world) bool { return w.report(color) && always((*world).moved)(w) }},
+			move{"the Deployment of " + string(color) + " is deleted", mishaps, func(w *world) bool {
+				return w.deployments[color] != nil && always(func(w *world) { w.deleteDeployment(color) })(w)
+			}},
+			move{"the pods of " + string(color) + " restart", mishaps, func(w *world) bool {
+				return w.deployments[color] != nil && always(func(w *world) { w.restartPods(color) })(w)
+			}},
+		)
+	}
+	return moves
+}
+
+// cutOffs are the passes of an operator that can't do all it wants to.
+func cutOffs() (moves []move) {
+	for which := range 4 {
+		moves = append(moves, move{fmt.Sprintf("write %d is refused", which), mishaps, func(w *world) bool {
+			if w.suspended() || which >= len(w.writes(rollout.Compute(w.observe()))) {
+				return false
+			}
+			w.refuse(which)
+			return true
+		}})
+	}
 	for after := range 6 {
 		moves = append(moves, move{fmt.Sprintf("the operator dies after %d writes", after), mishaps, func(w *world) bool {
-			if after >= len(w.writes(rollout.Compute(w.observe()))) {
+			if w.suspended() || after >= len(w.writes(rollout.Compute(w.observe()))) {
 				return false
 			}
 			w.interrupt(after)
@@ -293,7 +320,7 @@ func (w *world) fork() *world {
 		c.preview.slices = copyOf(w.preview.slices)
 	}
 	c.status.rollout = w.status.rollout.DeepCopy()
-	c.faulty, c.approvals = maps.Clone(w.faulty), maps.Clone(w.approvals)
+	c.faulty, c.approvals, c.verdicts = maps.Clone(w.faulty), maps.Clone(w.approvals), maps.Clone(w.verdicts)
 	// What was told is a matter of one way, and not of a state.
 	c.told, c.lines = map[string]int{}, nil
 	return &c
@@ -308,7 +335,7 @@ func (w *world) key() string {
 		}
 		return min(int(w.now.Sub(t.Time)/tick), 4)
 	}
-	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet, w.rolled)
+	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, w.suspended(), w.verdicts["v2"], "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet, w.rolled)
 	for _, revision := range []string{"v1", "v2"} {
 		fmt.Fprint(&b, w.faulty[revision], w.approvals[revision])
 	}

@@ -38,6 +38,16 @@ func (w *world) abort(revision string) {
 	w.aborted, w.mayAbort = revision, true
 }
 
+func (w *world) analyze(revision string, outcome rollout.Outcome) {
+	w.user("(an analysis) says of %s: %s", revision, outcome)
+	w.verdicts[revision], w.mayAbort = outcome, true
+}
+
+func (w *world) suspend(suspended bool) {
+	w.user("sets suspend to %t", suspended)
+	w.spec.Suspend, w.mayFail = &suspended, true // deadlines go on
+}
+
 func (w *world) strategy(strategy v1alpha1.StrategyType) {
 	w.user("sets the strategy to %s", strategy)
 	w.spec.Strategy.Type = strategy
@@ -68,7 +78,7 @@ func (w *world) chance(what string, args ...any) {
 }
 
 func (w *world) loseStatus() {
-	w.quiet = false
+	w.quiet, w.mustHeal = false, false // nobody knows any more what served
 	w.log("CHANCE", "the status is lost")
 	w.status = status{}
 	w.unknown = w.unknown || w.active == nil || w.deployments[w.active.selects.Color] == nil
@@ -225,9 +235,12 @@ func (w *world) wait(d time.Duration) {
 	w.fail("the operator looks again and again")
 }
 
-// finish lets time pass until the operator wants to look no more.
+// finish lets time pass until the operator wants to look no more. Nobody keeps it suspended for ever.
 func (w *world) finish() {
 	w.t.Helper()
+	if w.suspended() {
+		w.suspend(false)
+	}
 	for range 20 {
 		after := w.settle()
 		if after == 0 {

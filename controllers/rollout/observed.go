@@ -23,6 +23,8 @@ type Observed struct {
 	Aborted string
 	// Retry is the value of the annotation that starts the rollout of a revision anew, or "".
 	Retry string
+	// Verdict is what an analysis says of the rollout that Rollout records.
+	Verdict Verdict
 	// Rollout is the record in status of the rollout that is under way or was the latest, or nil.
 	Rollout *v1alpha1.RolloutStatus
 	// LastActive is status.activeColor. It counts only where the active Service is missing or selects a colour that has nothing to serve with.

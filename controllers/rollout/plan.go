@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,7 +76,7 @@ func Compute(o Observed) Plan {
 	for color, live := range o.Colors {
 		p.plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
 	}
-	if record := p.plan.Rollout; record != nil && !ended(record) {
+	if record := p.plan.Rollout; record != nil && !Ended(record) {
 		record.Retry = p.Retry // nothing has come to nothing yet
 	}
 	switch serving, exists := o.Colors[current]; {
@@ -90,6 +91,9 @@ func Compute(o Observed) Plan {
 	}
 	if p.plan.Active == p.current && p.onlyOther() {
 		p.plan.Both = true
+	}
+	if wait := p.Verdict.After; wait > 0 && (p.plan.After == 0 || wait < p.plan.After) {
+		p.plan.After = wait
 	}
 	p.plan.Rollout.Until = nil
 	if p.plan.After > 0 {
@@ -163,21 +167,22 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	if warm.Replicas == 0 || p.count == 0 || !besideAnother(record) {
 		return false
 	}
-	switch {
+	switch why := p.objection(record); {
 	case record.Step == v1alpha1.StepAborted:
-	case record.Step == v1alpha1.StepCompleted || p.Aborted != record.Revision:
+	case record.Step == v1alpha1.StepCompleted || why == "":
 		return false
 	default:
-		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, fmt.Sprintf("traffic goes back to %s", p.idle))
+		p.abort(record, why, fmt.Sprintf("traffic goes back to %s", p.idle))
 	}
+	aborted, _, _ := strings.Cut(record.Message, "; ")
 	p.plan.Colors[p.idle] = Target{Revision: warm.Revision, Replicas: p.count}
 	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
 	switch p.cutOver(record, warm.Revision) {
 	case waiting:
 	case shared:
-		p.step(record, v1alpha1.StepAborted, "aborted by the annotation %s; %s and %s both serve, %s", v1alpha1.AnnotationAbort, p.current, p.idle, p.untilAlone(record))
+		p.step(record, v1alpha1.StepAborted, "%s; %s and %s both serve, %s", aborted, p.current, p.idle, p.untilAlone(record))
 	case moved:
-		p.step(record, v1alpha1.StepAborted, "aborted by the annotation %s; %s serves again", v1alpha1.AnnotationAbort, p.idle)
+		p.step(record, v1alpha1.StepAborted, "%s; %s serves again", aborted, p.idle)
 		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
 		p.lookAgain(record.EndedAt, p.abortScaleDownDelay())
 	}
@@ -270,7 +275,7 @@ func (p *planner) mustReplaceInPlace() bool {
 func (p *planner) replaceInPlace() {
 	p.plan.Preview = Preview{Color: p.current, Revision: p.Wanted}
 	record := p.plan.Rollout
-	if record == nil || record.Revision != p.Wanted || ended(record) || promoted(record) {
+	if record == nil || record.Revision != p.Wanted || Ended(record) || promoted(record) {
 		record = p.start()
 	}
 	if _, exists := p.Colors[p.current]; exists && !p.rolls() && !p.approved(record, true) {
@@ -292,16 +297,16 @@ func (p *planner) replaceInPlace() {
 // rollOut plans the wanted revision into the other colour, next to what serves.
 func (p *planner) rollOut() {
 	record := p.plan.Rollout
-	if record == nil || record.Revision != p.Wanted || (ended(record) && !Stopped(record.Step)) || p.retried(record) {
+	if record == nil || record.Revision != p.Wanted || (Ended(record) && !Stopped(record.Step)) || p.retried(record) {
 		record = p.start()
 	}
 	p.holdServing(record)
-	if !Stopped(record.Step) && p.Aborted == record.Revision {
+	if why := p.objection(record); why != "" && !Stopped(record.Step) {
 		then := trafficStays
 		if p.Both {
 			then = fmt.Sprintf("%s serves alone again", p.current)
 		}
-		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, then)
+		p.abort(record, why, then)
 	}
 	if Stopped(record.Step) {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
@@ -334,7 +339,7 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		record.ReadyAt = p.now()
 	}
 	switch {
-	case record.ReadyAt != nil && p.approved(record, false):
+	case record.ReadyAt != nil && p.approved(record, false) && p.analyzed(record):
 		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
 		record.ApprovedAt = p.now()
 		return true
@@ -364,6 +369,13 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 
 // wait plans for a preview that is ready, maybe for the first time, and not approved.
 func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
+	if !p.analyzed(record) {
+		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is analyzed: %s", p.idle, p.Verdict.Message)
+		if first {
+			p.tell(false, "PreviewReady", "%s", record.Message)
+		}
+		return
+	}
 	other := ""
 	if p.Approved != "" {
 		other = fmt.Sprintf(" (it is %s)", p.Approved)

@@ -135,7 +135,8 @@ func besideAnother(record *v1alpha1.RolloutStatus) bool {
 	return record.ReadyAt != nil || record.Rollback
 }
 
-func ended(record *v1alpha1.RolloutStatus) bool {
+// Ended reports whether nothing more becomes of a rollout, unless somebody tries again.
+func Ended(record *v1alpha1.RolloutStatus) bool {
 	return Stopped(record.Step) || record.Step == v1alpha1.StepCompleted || record.Step == v1alpha1.StepCancelled
 }
 

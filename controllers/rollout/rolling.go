@@ -12,13 +12,13 @@ func (p *planner) rolls() bool { return p.Spec.Strategy.Type == v1alpha1.Strateg
 func (p *planner) roll() {
 	before, serving := p.plan.Rollout, p.Colors[p.current]
 	record := before
-	if record == nil || record.Revision != p.Wanted || (ended(record) && !Stopped(record.Step)) || p.retried(record) {
+	if record == nil || record.Revision != p.Wanted || (Ended(record) && !Stopped(record.Step)) || p.retried(record) {
 		record = p.start()
 	}
-	switch {
+	switch why := p.objection(record); {
 	case Stopped(record.Step):
-	case p.Aborted == record.Revision:
-		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, trafficStays)
+	case why != "":
+		p.abort(record, why, trafficStays)
 	case record.ReplacedRevision != "" && p.overdue(record.ApprovedAt):
 		// The way back was begun, and the record of that not written.
 		p.fail(record, p.wayBack(record), "the pods did not become ready within %s", p.deadline())
@@ -61,7 +61,7 @@ func (p *planner) begun(record *v1alpha1.RolloutStatus) (string, bool) {
 	switch {
 	case record == nil || record.Revision == p.Wanted:
 		return "", false
-	case record.ReplacedRevision != "" && !ended(record):
+	case record.ReplacedRevision != "" && !Ended(record):
 		return p.replaced(record, record.Revision), true
 	default:
 		return p.LastRevision, p.rolls() && p.LastRevision != "" && p.LastRevision != p.Wanted
@@ -90,10 +90,10 @@ func (*planner) wayBack(record *v1alpha1.RolloutStatus) string {
 // rollOn plans for a revision whose pods replace those of another one in the colour that serves.
 func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 	live := p.Colors[p.current]
-	switch {
+	switch why := p.objection(record); {
 	case record.Step == v1alpha1.StepCompleted || Stopped(record.Step):
-	case p.Aborted == record.Revision:
-		p.abort(record, "by the annotation "+v1alpha1.AnnotationAbort, p.wayBack(record))
+	case why != "":
+		p.abort(record, why, p.wayBack(record))
 	case live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
 		p.complete(record, "revision %s serves", record.Revision)
 	case p.overdue(record.ApprovedAt):
@@ -106,6 +106,7 @@ func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 	if Stopped(record.Step) {
 		p.plan.Colors[p.current] = Target{Revision: record.ReplacedRevision, Replicas: p.count}
 		p.plan.Preview = Preview{Color: p.current, Revision: record.ReplacedRevision}
+		p.releaseIdle(record)
 	}
 }
 

@@ -1,6 +1,10 @@
 package rollout_test
 
-import "time"
+import (
+	"time"
+
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
 
 // aborts are about rollouts that somebody stops, and that begin anew.
 var aborts = map[string]story{
@@ -107,6 +111,74 @@ var aborts = map[string]story{
 			w.image("v3")
 			w.abort("v2")
 			w.approve("v3")
+			w.wait(time.Minute)
+		},
+	},
+	"an analysis rejects a preview": {
+		guards: "what measures badly takes no traffic, also once somebody approves it, and is judged anew when somebody tries again",
+		gated:  true, // only the status knows of it
+		tell: func(w *world) {
+			served(w, "v1")
+			w.analyze("v2", rollout.Analyzing)
+			w.image("v2")
+			w.wait(time.Hour)
+			w.analyze("v2", rollout.Rejected)
+			w.settle()
+			w.approve("v2")
+			w.wait(time.Hour)
+			w.analyze("v2", rollout.Analyzing)
+			w.tryAgain("v2")
+			w.settle()
+			w.analyze("v2", rollout.Passed)
+			w.wait(time.Minute)
+		},
+	},
+	"an analysis rejects what serves while the old colour is warm": {
+		guards: "traffic goes back at once to the pods that served before, and status goes on saying what was measured",
+		gated:  true, // only the status knows that the old colour has served
+		tell: func(w *world) {
+			served(w, "v1")
+			w.image("v2")
+			w.settle()
+			w.analyze("v2", rollout.Rejected)
+			w.wait(time.Hour)
+		},
+	},
+	"an analysis rejects a rolling update": {
+		guards: "the pods that measured well come back",
+		gated:  true, // only the status knows what they were
+		tell: func(w *world) {
+			rolling(w)
+			served(w, "v1")
+			w.image("v2")
+			w.pass()
+			w.analyze("v2", rollout.Rejected)
+			w.wait(time.Hour)
+		},
+	},
+	"an approval before the analysis is over": {
+		guards: "an approval lets a revision serve once nothing speaks against it, and no sooner",
+		gated:  true,
+		tell: func(w *world) {
+			manual(w)
+			served(w, "v1")
+			w.analyze("v2", rollout.Analyzing)
+			w.image("v2")
+			w.approve("v2")
+			w.wait(time.Hour)
+			w.analyze("v2", rollout.Passed)
+			w.wait(time.Minute)
+		},
+	},
+	"a rollout is suspended, and goes on": {
+		guards: "nothing is written while a service is suspended, and nothing is lost when it goes on",
+		tell: func(w *world) {
+			served(w, "v1")
+			w.image("v2")
+			w.pass()
+			w.suspend(true)
+			w.wait(time.Minute)
+			w.suspend(false)
 			w.wait(time.Minute)
 		},
 	},

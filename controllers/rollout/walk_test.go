@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
 // chooser makes the choices of a walk.
@@ -129,7 +130,11 @@ func neighbour(w *world, c chooser) {
 // change is what a user or the autoscaler does.
 func change(w *world, c chooser) {
 	w.t.Helper()
-	switch c.choose(9) {
+	switch c.choose(11) {
+	case 9:
+		w.analyze([]string{w.wanted, "v2"}[c.choose(2)], []rollout.Outcome{rollout.Analyzing, rollout.Passed, rollout.Rejected}[c.choose(3)])
+	case 10:
+		w.suspend(c.choose(2) == 0)
 	case 8:
 		w.strategy([]v1alpha1.StrategyType{v1alpha1.StrategyBlueGreen, v1alpha1.StrategyRollingUpdate}[c.choose(2)])
 	case 6:
@@ -153,7 +158,7 @@ func change(w *world, c chooser) {
 // disturb is what goes wrong.
 func disturb(w *world, c chooser) {
 	w.t.Helper()
-	switch c.choose(11) {
+	switch c.choose(12) {
 	case 0, 1:
 		w.interrupt(c.choose(5))
 	case 2:
@@ -172,7 +177,14 @@ func disturb(w *world, c chooser) {
 		w.deletePreviewService()
 	case 9:
 		w.moveSelector()
+	case 10:
+		if !w.suspended() {
+			w.refuse(c.choose(4))
+		}
 	default:
+		if w.suspended() {
+			return // the operator fills nothing in then
+		}
 		w.user("removes spec.replicas, and the operator fills it in")
 		w.spec.Replicas = nil
 		serving := w.pass().Serving

@@ -24,6 +24,7 @@ type world struct {
 	approved string
 	aborted  string
 	retry    string
+	verdicts map[string]rollout.Outcome // what an analysis says of revisions
 
 	deployments map[v1alpha1.Color]*deployment
 	active      *service // nil while it is missing
@@ -91,6 +92,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		t: t, now: epoch, wanted: "v1", faulty: map[string]bool{},
+		verdicts:    map[string]rollout.Outcome{},
 		deployments: map[v1alpha1.Color]*deployment{},
 		journal:     journal{approvals: map[string]bool{}, told: map[string]int{}, crashBefore: -1, forgetBefore: -1},
 	}
@@ -111,6 +113,9 @@ func (w *world) observe() rollout.Observed {
 		Rollout: w.status.rollout.DeepCopy(), LastActive: w.status.color, LastRevision: w.status.revision,
 		Colors:          map[v1alpha1.Color]rollout.Color{},
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},
+	}
+	if record := w.status.rollout; record != nil && !rollout.Ended(record) {
+		o.Verdict = rollout.Verdict{Outcome: w.verdicts[record.Revision], Message: "5 % of requests fail; 1 % may"}
 	}
 	for color, d := range w.deployments {
 		seen := d.reported

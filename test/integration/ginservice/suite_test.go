@@ -65,12 +65,12 @@ type operator struct {
 }
 
 // startOperator starts an operator, which ends with the spec, or earlier by its stop.
-func startOperator() *operator {
+func startOperator(configure ...func(*controllers.Reconciler)) *operator {
 	GinkgoHelper()
-	return startOperatorAs(plane.Config())
+	return startOperatorAs(plane.Config(), configure...)
 }
 
-func startOperatorAs(cfg *rest.Config) *operator {
+func startOperatorAs(cfg *rest.Config, configure ...func(*controllers.Reconciler)) *operator {
 	GinkgoHelper()
 	o := &operator{requests: &counting.Counter{}}
 	o.requests.KeepLog()
@@ -86,6 +86,9 @@ func startOperatorAs(cfg *rest.Config) *operator {
 	life, cancel := context.WithCancel(context.Background())
 	reconciler := &controllers.Reconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Clock: clock.RealClock{},
+	}
+	for _, change := range configure {
+		change(reconciler)
 	}
 	Expect(reconciler.SetupWithManager(life, manager, 8)).To(Succeed())
 	ended := make(chan error, 1)
