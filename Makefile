@@ -126,7 +126,12 @@ model: check-go ## Explore every state of a rollout that two changes, or a chang
 
 .PHONY: test-e2e
 test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings up a cluster of their own and ends it (root)
-	go test -v -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/...
+	go test -v -tags e2e -shuffle=on -timeout 60m $(TEST_FLAGS) ./test/e2e/... -ginkgo.label-filter='!gateway'
+
+.PHONY: test-gateway
+test-gateway: build bin/cluster ## Send requests through a Gateway on a real node (root); builds Traefik, ten minutes once
+	@bin/cluster build gateway
+	go test -v -tags e2e -timeout 30m ./test/e2e/... -ginkgo.label-filter=gateway
 
 .PHONY: soak
 soak: build bin/cluster ## Promote and roll back again and again under load on a real node (root); SOAK_FLAGS="-soak.promotions=100"

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	runnable "sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers"
@@ -45,6 +46,7 @@ type options struct {
 	metricsSecure       bool
 	metricsCertDir      string
 	namespace           string
+	gatewayNamespace    string
 	logLevel            slog.Level
 	logFormat           string
 	concurrency         int
@@ -60,6 +62,7 @@ func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve /metrics over TLS, to those only whom the cluster authenticates and authorizes for it.")
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory with tls.crt and tls.key for /metrics, read again when they change. Default: a self-signed certificate.")
 	flags.StringVar(&o.namespace, "namespace", "", "Namespace to look after; needs no ClusterRole then. Default: all.")
+	flags.StringVar(&o.gatewayNamespace, "gateway-namespace", "", "Namespace of the Gateways that spec.route names. Default: that of the GinService.")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "Lowest level that is logged: DEBUG, INFO, WARN or ERROR.")
 	flags.StringVar(&o.logFormat, "log-format", "json", "Form of the log: json or text.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 16, "Number of GinServices that are reconciled at a time.")
@@ -135,6 +138,8 @@ func run(ctx context.Context, o options) error {
 		Client: manager.GetClient(),
 		Live:   manager.GetAPIReader(),
 		Clock:  clock.RealClock{},
+
+		GatewayNamespace: o.gatewayNamespace,
 	}
 	if err := reconciler.SetupWithManager(ctx, manager, o.concurrency); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
@@ -154,7 +159,7 @@ func run(ctx context.Context, o options) error {
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(appsv1.AddToScheme, autoscalingv1.AddToScheme, autoscalingv2.AddToScheme, coordinationv1.AddToScheme,
-		corev1.AddToScheme, discoveryv1.AddToScheme, eventsv1.AddToScheme, policyv1.AddToScheme, v1alpha1.AddToScheme)
+		corev1.AddToScheme, discoveryv1.AddToScheme, eventsv1.AddToScheme, policyv1.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme)
 	return scheme, builder.AddToScheme(scheme)
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -28,18 +29,10 @@ const (
 // CacheOptions returns the options of a manager's cache that hold only what is ours: GinServices, and children by their label. With a
 // namespace, they hold only what is in it.
 func CacheOptions(namespace string) cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})}
 	options := cache.Options{
-		DefaultTransform: keepNeeded,
-		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:                     ours,
-			&appsv1.ControllerRevision{}:             ours,
-			&corev1.Service{}:                        ours,
-			&corev1.ConfigMap{}:                      ours,
-			&autoscalingv2.HorizontalPodAutoscaler{}: ours,
-			&policyv1.PodDisruptionBudget{}:          ours,
-			&discoveryv1.EndpointSlice{}:             ours,
-		},
+		DefaultTransform:     keepNeeded,
+		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+		ByObject:             map[client.Object]cache.ByObject{&v1alpha1.GinService{}: {Label: labels.Everything()}},
 	}
 	if namespace != "" {
 		options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
@@ -88,6 +81,8 @@ func keepNeeded(object any) (any, error) {
 	case *policyv1.PodDisruptionBudget:
 		o.Status = policyv1.PodDisruptionBudgetStatus{}
 		intern(&o.Spec)
+	case *gatewayv1.HTTPRoute:
+		intern(&o.Spec, &o.Status)
 	case *discoveryv1.EndpointSlice:
 		keepReadiness(o)
 	}

@@ -52,6 +52,15 @@ func TestContains(t *testing.T) {
 			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 2}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`,
 			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 1}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`, false,
 		},
+		"an HTTPRoute as the API server completes it": {
+			`{rules: [{matches: [{path: {type: PathPrefix, value: /}, headers: [{name: a, value: b}]}], backendRefs: [{name: s, port: 80, weight: 1}]}]}`,
+			`{rules: [{matches: [{headers: [{name: a, value: b}]}], backendRefs: [{name: s, port: 80}]}]}`, true,
+		},
+		"a match that somebody added to an HTTPRoute": {
+			`{rules: [{matches: [{headers: [{name: a, value: b}]}, {path: {value: /admin}}]}]}`, `{rules: [{matches: [{headers: [{name: a, value: b}]}]}]}`, false,
+		},
+		"a Gateway that somebody added to an HTTPRoute": {`{parentRefs: [{name: a}, {name: b}]}`, `{parentRefs: [{name: a}]}`, false},
+		"a host that somebody added to an HTTPRoute":    {`{hostnames: [a, b]}`, `{hostnames: [a]}`, false},
 		"two ports with one number, which their names tell apart": {
 			`{ports: [{name: b, containerPort: 80}, {name: a, containerPort: 80}]}`, `{ports: [{name: a, containerPort: 80}, {name: b, containerPort: 80}]}`, true,
 		},

@@ -145,9 +145,19 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	if worthWarning[after.Reason] && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
 		r.tell(o, corev1.EventTypeWarning, after.Reason, "Reconcile", after.Message)
 	}
+	r.announceRoute(o, report)
 	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
 		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
 			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
+	}
+}
+
+// announceRoute tells that Gateways send no requests by spec.route.
+func (r *Reconciler) announceRoute(o *observation, report *v1alpha1.GinServiceStatus) {
+	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionRouteAccepted)
+	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionRouteAccepted)
+	if after != nil && after.Status == metav1.ConditionFalse && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
+		r.tell(o, corev1.EventTypeWarning, after.Reason, "Route", after.Message)
 	}
 }
 
@@ -228,6 +238,7 @@ func nextLook(o *observation, plan rollout.Plan, trouble *problem, report *v1alp
 	if mayHaveTrouble(o, plan, report.Conditions) {
 		after = earliest(after, patience)
 	}
+	after = earliest(after, o.nextRoutesLook())
 	if o.gs.Spec.Autoscaling != nil && o.hpa == nil && o.gs.Status.Selector == "" {
 		after = earliest(after, conflictRetry) // the autoscaler waits for the selector in this report, and no event tells of that
 	}

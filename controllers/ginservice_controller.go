@@ -29,9 +29,12 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Analysis judges the revisions that are rolled out. Default: nobody does.
 	Analysis Analysis
+	// GatewayNamespace is where the Gateways of spec.route are. Default: in the namespace of each GinService.
+	GatewayNamespace string
 
-	pace pace
-	held held
+	pace   pace
+	held   held
+	routes *routes
 }
 
 // Analysis judges a revision by how its pods behave.

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
@@ -34,6 +35,8 @@ type observation struct {
 	preview     *corev1.Service
 	hpa         *autoscalingv2.HorizontalPodAutoscaler
 	pdb         *policyv1.PodDisruptionBudget
+	routes      routesState
+	route       *gatewayv1.HTTPRoute
 	history     []appsv1.ControllerRevision
 	recorded    map[string]resources.Revision // those of the history that were asked for in this pass
 	state       rollout.Observed
@@ -69,14 +72,17 @@ func (r *Reconciler) observe(ctx context.Context, gs *v1alpha1.GinService) (*obs
 	if o.history, err = r.readHistory(ctx, gs); err != nil {
 		return nil, err
 	}
+	if err := r.observeRoute(ctx, o); err != nil {
+		return nil, err
+	}
 	return o, r.observeState(ctx, o)
 }
 
 // read reads one child from the cache, or nil where there is none. What the cache holds under the name of a child but this GinService
 // does not control is returned too: whoever wants to write it has to look. What is returned is the cache's own: nobody may change it.
-func read[T client.Object](ctx context.Context, c client.Reader, gs *v1alpha1.GinService, name string, into T) (T, error) {
+func read[T client.Object](ctx context.Context, c client.Reader, gs *v1alpha1.GinService, name string, into T, options ...client.GetOption) (T, error) {
 	var none T
-	if err := c.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into, client.UnsafeDisableDeepCopy); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Namespace: gs.Namespace, Name: name}, into, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		if apierrors.IsNotFound(err) {
 			return none, nil
 		}

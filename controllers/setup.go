@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -48,7 +50,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		return fmt.Errorf("indexing EndpointSlices: %w", err)
 	}
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GinService{}, handler.OnlyControllerOwner())
-	return ctrl.NewControllerManagedBy(mgr).
+	ginServices, err := ctrl.NewControllerManagedBy(mgr).
 		Named("ginservice").
 		For(&v1alpha1.GinService{}, builder.WithPredicates(predicate.Or[client.Object](changed, statusLost))).
 		Watches(&appsv1.Deployment{}, progress(owner), builder.WithPredicates(deploymentNews)).
@@ -63,7 +65,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 			ReconciliationTimeout:   reconcileTimeout,
 			EnableWarmup:            ptr.To(true),
 		}).
-		Complete(r)
+		Build(r)
+	if err != nil {
+		return err
+	}
+	r.routes = &routes{mapper: mgr.GetRESTMapper(), cache: mgr.GetCache(), watch: func() error {
+		return ginServices.Watch(source.Kind[client.Object](mgr.GetCache(), &gatewayv1.HTTPRoute{}, owner, routeNews))
+	}}
+	return nil
 }
 
 // serviceOfSlice finds the GinService of an EndpointSlice. Kubernetes copies the labels of the Service to it.

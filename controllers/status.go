@@ -92,6 +92,11 @@ func (c *conditions) set() {
 	} else {
 		c.put(c.autoscaling())
 	}
+	if c.gs.Spec.Route == nil {
+		apimeta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionRouteAccepted)
+	} else {
+		c.put(c.routeAccepted())
+	}
 }
 
 func (c *conditions) put(condition metav1.Condition) {
@@ -170,7 +175,7 @@ func reasonOf(step v1alpha1.RolloutStep) string {
 // wayOut says what to do about a rollout that came to nothing.
 func (c *conditions) wayOut(record *v1alpha1.RolloutStatus) string {
 	first := ""
-	if c.gs.Annotations[v1alpha1.AnnotationAbort] == record.Revision {
+	if c.state.Aborted == record.Revision {
 		first = "remove the annotation " + v1alpha1.AnnotationAbort + " and "
 	}
 	if c.held != "" {

@@ -89,6 +89,10 @@ func situations() map[string]struct {
 		"the autoscaler has not reported": {func(s *situation) {
 			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
 		}, "Available=EndpointsReady Ready=Serving", "Serving"},
+		"the cluster has no HTTPRoutes":   {routed(routesMissing), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"there is no HTTPRoute yet":       {routed(routesRead), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"a Gateway takes the HTTPRoute":   {routed(routesRead, metav1.ConditionTrue), "Available=EndpointsReady Ready=Serving RouteAccepted=Accepted", "Serving"},
+		"a Gateway refuses the HTTPRoute": {routed(routesRead, metav1.ConditionFalse), "Available=EndpointsReady Ready=Serving", "Serving"},
 		"the autoscaler decides": {func(s *situation) {
 			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
 			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
@@ -255,15 +259,18 @@ func TestTheWayOutOfARolloutThatCameToNothing(t *testing.T) {
 		"with a suffix of theirs": {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed, Retry: "new.monday"}, "", "retry: new.monday.2;"},
 		"with that of another":    {v1alpha1.RolloutStatus{Step: v1alpha1.StepFailed, Retry: "old"}, "", "retry: new;"},
 		"aborted":                 {v1alpha1.RolloutStatus{Step: v1alpha1.StepAborted}, "new", "to try again, remove the annotation apps.gin-operator.dev/abort and change the spec, or set the annotation apps.gin-operator.dev/retry: new;"},
-		"expired":                 {v1alpha1.RolloutStatus{Step: v1alpha1.StepAborted}, "", "to try again, change the spec, or"},
+		"aborted by the name it had before a restart": {v1alpha1.RolloutStatus{Step: v1alpha1.StepAborted}, "new-abcde", "to try again, change the spec"},
+		"expired": {v1alpha1.RolloutStatus{Step: v1alpha1.StepAborted}, "", "to try again, change the spec, or"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSituation(func(s *situation) {
+				wanted := s.o.wanted.Name
+				s.o.wanted.Name = "new"
 				tc.record.Revision = "new"
 				s.plan.Rollout = &tc.record
-				if tc.abort != "" {
-					s.o.gs.Annotations = map[string]string{v1alpha1.AnnotationAbort: tc.abort}
-				}
+				s.o.state.Aborted = tc.abort
+				s.o.want()
+				s.o.wanted.Name = wanted
 			})
 			ready := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionReady)
 			if !strings.Contains(ready.Message, tc.want) {

@@ -17,6 +17,9 @@ const (
 	// ConditionAutoscalingActive repeats the HorizontalPodAutoscaler's ScalingActive. It is present only with spec.autoscaling and
 	// has no part in Ready: a metric that is missing for a moment is no outage.
 	ConditionAutoscalingActive = "AutoscalingActive"
+	// ConditionRouteAccepted is True when every Gateway of spec.route takes the HTTPRoute. It is present only with spec.route, and has no
+	// part in Ready: the Services serve whether or not a Gateway sends them requests.
+	ConditionRouteAccepted = "RouteAccepted"
 	// ConditionNameConflict is present, and True, while the name of a child is taken by something that this GinService does not
 	// control. The operator leaves that object alone.
 	ConditionNameConflict = "NameConflict"
@@ -60,4 +63,12 @@ const (
 	ReasonPodsNotStarting = "PodsNotStarting"
 	// ReasonAutoscalingUnknown says that the HorizontalPodAutoscaler has not reported yet.
 	ReasonAutoscalingUnknown = "AutoscalingUnknown"
+	// ReasonAccepted says that all Gateways take the HTTPRoute.
+	ReasonAccepted = "Accepted"
+	// ReasonNotAccepted says that a Gateway does not take the HTTPRoute, or can't resolve what it names; the message says why.
+	ReasonNotAccepted = "NotAccepted"
+	// ReasonGatewayUnknown says that no controller has reported on the HTTPRoute for one of the Gateways, or that it can't be read yet.
+	ReasonGatewayUnknown = "GatewayUnknown"
+	// ReasonGatewayAPIMissing says that the cluster has no HTTPRoutes.
+	ReasonGatewayAPIMissing = "GatewayAPIMissing"
 )

@@ -75,6 +75,10 @@ type GinServiceSpec struct {
 	// +kubebuilder:default={}
 	Service ServiceSpec `json:"service,omitzero"`
 
+	// route makes an HTTPRoute where the cluster has the Gateway API. Default: none.
+	// +optional
+	Route *Route `json:"route,omitempty"`
+
 	// strategy says how a new revision replaces the old one. Default: blue/green with automatic promotion.
 	// +optional
 	// +kubebuilder:default={}

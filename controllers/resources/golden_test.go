@@ -13,6 +13,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -76,6 +77,9 @@ func children(tb testing.TB, gs *v1alpha1.GinService) []child {
 	}
 	if intent := PodDisruptionBudget(gs, v1alpha1.Blue); intent != nil {
 		built = append(built, child{"PodDisruptionBudget", intent, &policyv1.PodDisruptionBudget{}})
+	}
+	if intent := HTTPRoute(gs, "gateways"); intent != nil {
+		built = append(built, child{"HTTPRoute", intent, &gatewayv1.HTTPRoute{}})
 	}
 	return built
 }

@@ -23,7 +23,7 @@ const heartbeat = 15 * time.Second
 
 // selectComponents returns the components of the given groups in build order.
 func selectComponents(groups []string) ([]component, error) {
-	known := []string{groupControlPlane, groupNode, groupKWOK}
+	known := []string{groupControlPlane, groupNode, groupKWOK, groupGateway}
 	for _, group := range groups {
 		if !slices.Contains(known, group) {
 			return nil, fmt.Errorf("unknown group %q: build takes %s", group, strings.Join(known, ", "))

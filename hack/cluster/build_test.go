@@ -123,7 +123,7 @@ func TestSelectComponents(t *testing.T) {
 	if _, err := selectComponents([]string{"everything"}); err == nil || !strings.Contains(err.Error(), groupControlPlane) {
 		t.Errorf("error %v, want one that names the groups", err)
 	}
-	all, err := selectComponents([]string{groupKWOK, groupNode, groupControlPlane})
+	all, err := selectComponents([]string{groupGateway, groupKWOK, groupNode, groupControlPlane})
 	if err != nil || len(all) != len(allComponents()) {
 		t.Errorf("%d of %d components, error %v", len(all), len(allComponents()), err)
 	}
@@ -139,6 +139,7 @@ func TestVersionsMatchModules(t *testing.T) {
 		"metrics-server": "sigs.k8s.io/metrics-server " + metricsServerVersion,
 		"coredns":        "github.com/coredns/coredns " + coreDNSVersion,
 		"kwok":           "sigs.k8s.io/kwok " + kwokVersion,
+		"traefik":        "github.com/traefik/traefik/v3 " + traefikVersion,
 	}
 	for module, want := range wants {
 		expectInModule(t, module, want)

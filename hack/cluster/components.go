@@ -13,6 +13,7 @@ const (
 	metricsServerVersion = "v0.9.0"
 	coreDNSVersion       = "v1.15.0"
 	kwokVersion          = "v0.8.0"
+	traefikVersion       = "v3.6.12"
 )
 
 // Groups of components that `cluster build` takes by name.
@@ -20,6 +21,7 @@ const (
 	groupControlPlane = "control-plane"
 	groupNode         = "node"
 	groupKWOK         = "kwok"
+	groupGateway      = "gateway"
 )
 
 // component is one `go build`: one module, one or more main packages, and the files that come out.
@@ -117,6 +119,11 @@ func allComponents() []component {
 			name: "KWOK " + kwokVersion, group: groupKWOK, module: "kwok",
 			packages: []string{"sigs.k8s.io/kwok/cmd/kwok"}, outputs: []string{"kwok"},
 			ldflags: "-s -w", cold: "about 1 minute",
+		},
+		{
+			name: "Traefik " + traefikVersion, group: groupGateway, module: "traefik",
+			packages: []string{"github.com/traefik/traefik/v3/cmd/traefik"}, outputs: []string{"traefik"},
+			ldflags: "-s -w", cold: "5 to 10 minutes",
 		},
 	}
 }

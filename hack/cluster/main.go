@@ -13,7 +13,7 @@ import (
 const usage = `bin/cluster runs a real single-node Kubernetes, built from Go modules, on this machine.
 
 Usage:
-  cluster build [control-plane] [node] [kwok]   build into bin/k8s what is not up to date (default: control-plane node)
+  cluster build [GROUP...]                      build into bin/k8s what is not up to date: control-plane node (the default) kwok gateway
   cluster up [--name NAME] [--audit-log]        build, start, wait until the node is Ready; repairs a damaged one
   cluster down [--keep-logs]                    stop and remove everything
   cluster status                                what runs; exit code 0 all well, 1 damaged, 3 not running

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -25,7 +26,7 @@ var _ = Describe("the operator's metrics", func() {
 		create(ctx, gs)
 		change(ctx, gs, toVersion("v2"))
 		awaitReady(ctx, gs)
-		url := forwardMetrics(ctx)
+		url := "https://" + forward(ctx, testbed.OperatorNamespace, "deployment/"+testbed.OperatorName, 8443) + "/metrics"
 		for _, account := range []string{"reader", "nobody"} {
 			_, err := cluster.Kubectl(ctx, "create", "serviceaccount", account, "-n", namespace)
 			Expect(err).NotTo(HaveOccurred())
@@ -60,15 +61,15 @@ var _ = Describe("the operator's metrics", func() {
 	})
 })
 
-// forwardMetrics makes the metrics endpoint reachable from here for as long as the spec lasts, and returns its URL.
-func forwardMetrics(ctx context.Context) string {
+// forward makes a port of pods reachable from here for as long as the spec lasts, and returns its address.
+func forward(ctx context.Context, namespace, pods string, number int) string {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	forward := cluster.StartKubectl(ctx, "port-forward", "-n", testbed.OperatorNamespace, "deployment/"+testbed.OperatorName, ":8443")
-	forward.Stderr = GinkgoWriter
-	out, err := forward.StdoutPipe()
+	forwarding := cluster.StartKubectl(ctx, "port-forward", "-n", namespace, pods, fmt.Sprintf(":%d", number))
+	forwarding.Stderr = GinkgoWriter
+	out, err := forwarding.StdoutPipe()
 	Expect(err).NotTo(HaveOccurred())
-	Expect(forward.Start()).To(Succeed())
+	Expect(forwarding.Start()).To(Succeed())
 	ports := make(chan string, 1)
 	go func() {
 		defer close(ports)
@@ -80,11 +81,11 @@ func forwardMetrics(ctx context.Context) string {
 	}()
 	DeferCleanup(func() {
 		cancel()
-		_ = forward.Wait() // its end by a signal is an error, and what is wanted
+		_ = forwarding.Wait() // its end by a signal is an error, and what is wanted
 	})
 	var port string
 	Eventually(ports).Should(Receive(&port))
-	return "https://127.0.0.1:" + port + "/metrics"
+	return "127.0.0.1:" + port
 }
 
 func token(ctx context.Context, namespace, account string) string {

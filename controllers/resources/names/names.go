@@ -22,3 +22,6 @@ func HorizontalPodAutoscaler(name string) string { return name }
 
 // PodDisruptionBudget is the name of the disruption budget.
 func PodDisruptionBudget(name string) string { return name }
+
+// HTTPRoute is the name of the route of the Gateway API.
+func HTTPRoute(name string) string { return name }

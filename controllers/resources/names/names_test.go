@@ -21,6 +21,7 @@ func TestNamesOfTheLongestGinServiceFit(t *testing.T) {
 			"revisioned":              Revisioned(name, revision),
 			"HorizontalPodAutoscaler": HorizontalPodAutoscaler(name),
 			"PodDisruptionBudget":     PodDisruptionBudget(name),
+			"HTTPRoute":               HTTPRoute(name),
 		}
 		for child, got := range children {
 			if problems := validation.IsDNS1035Label(got); len(problems) > 0 {

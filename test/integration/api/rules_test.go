@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -13,7 +14,20 @@ import (
 
 // refusals has at least one manifest for each rule that the schema has in CEL. A message begins with the path that kubectl shows
 // and goes on with what the rule says.
-var refusals = map[string]struct{ spec, path, message string }{
+var refusals = merged(workloadRefusals, routeRefusals)
+
+// refusal is a spec, and what is said of which field of it.
+type refusal struct{ spec, path, message string }
+
+func merged(some ...map[string]refusal) map[string]refusal {
+	all := map[string]refusal{}
+	for _, one := range some {
+		maps.Copy(all, one)
+	}
+	return all
+}
+
+var workloadRefusals = map[string]refusal{
 	"white space in the image": {
 		`{image: "app: v1"}`,
 		"spec.image", "image: must be a reference such as registry.example.com/hello:v1.2.0 or hello@sha256:<digest>",

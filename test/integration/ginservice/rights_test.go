@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
@@ -113,11 +114,13 @@ func foreigners(gs *v1alpha1.GinService) []client.Object {
 			MaxReplicas: 1, ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "other"},
 		}},
 		&policyv1.PodDisruptionBudget{ObjectMeta: meta(gs.Name)},
+		&gatewayv1.HTTPRoute{ObjectMeta: meta(gs.Name)},
 	}
 }
 
 var _ = Describe("the operator's rights", func() {
 	It("are enough for all that it does, and none of them is without a use", func(ctx SpecContext) {
+		installGatewayAPI(ctx)
 		role, binding := &rbacv1.ClusterRole{}, &rbacv1.ClusterRoleBinding{}
 		readManifest(role, "rbac", "role.yaml")
 		readManifest(binding, "rbac", "role_binding.yaml")
@@ -140,7 +143,7 @@ var _ = Describe("the operator's rights", func() {
 		By("creating GinServices of which each finds another child's name taken")
 		var taken []*service
 		for kind := range foreigners(&v1alpha1.GinService{}) {
-			s := create(ctx, everything()...)
+			s := create(ctx, append(everything(), routed)...)
 			Expect(k8s.Create(ctx, foreigners(s.get(ctx))[kind])).To(Succeed())
 			taken = append(taken, s)
 		}
@@ -152,7 +155,7 @@ var _ = Describe("the operator's rights", func() {
 		}
 
 		By("creating, upgrading, scaling, failing, going back, pruning and deleting")
-		s := started(ctx, append(everything(), deadline(2), func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })...)
+		s := started(ctx, append(everything(), routed, deadline(2), func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })...)
 		for _, version := range []string{"v2", "v3"} {
 			s.release(ctx, version)
 			s.eventuallyServes(ctx, version)
@@ -166,9 +169,9 @@ var _ = Describe("the operator's rights", func() {
 		s.release(ctx, "v3")
 		s.eventuallyServes(ctx, "v3")
 		s.change(ctx, func(gs *v1alpha1.GinService) {
-			gs.Spec.Autoscaling, gs.Spec.DisruptionBudget.Mode = nil, v1alpha1.DisruptionBudgetDisabled
+			gs.Spec.Autoscaling, gs.Spec.Route, gs.Spec.DisruptionBudget.Mode = nil, nil, v1alpha1.DisruptionBudgetDisabled
 		})
-		for _, child := range []client.Object{&autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}} {
+		for _, child := range []client.Object{&autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}, &gatewayv1.HTTPRoute{}} {
 			Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, s.key(), child)) }).Should(BeTrue(), "%T", child)
 		}
 		s.allowOutage()
