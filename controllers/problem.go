@@ -129,6 +129,9 @@ var specFields = []struct {
 	{child: "spec.template.spec.", spec: "spec."},
 	{child: "spec.metrics", spec: "spec.autoscaling.metrics"},
 	{child: "spec.behavior", spec: "spec.autoscaling.behavior"},
+	{child: "spec.parentRefs", spec: "spec.route.gateways"},
+	{child: "spec.hostnames", spec: "spec.route.hostnames"},
+	{child: "spec.rules[0].matches", spec: "spec.route.preview"},
 }
 
 // contention returns as a problem that something keeps changing a child back. It counts from now, as the writes do, and not from the start

@@ -50,49 +50,77 @@ type routes struct {
 	watch  func() error
 
 	mutex    sync.Mutex
-	asked    time.Time
+	asked    time.Time      // zero: not yet, or in vain
+	missing  bool           // that is what the answer was
 	informer cache.Informer // nil until there is something to watch
 }
 
-// state returns what is known. The API server is asked once, and again from time to time where somebody wants a route.
+// state returns what is known. The API server is asked once, and again from time to time where somebody wants a route. Nobody waits for
+// somebody else's question.
 func (r *routes) state(ctx context.Context, wanted bool, now time.Time) (routesState, error) {
 	if r == nil {
 		return routesMissing, nil
 	}
+	known, ask := r.known(wanted, now)
+	if !ask {
+		return known, nil
+	}
+	_, err := r.mapper.RESTMapping(schema.GroupKind{Group: gatewayv1.GroupName, Kind: "HTTPRoute"}, gatewayv1.GroupVersion.Version)
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.informer == nil {
-		if !r.asked.IsZero() && (!wanted || now.Before(r.asked.Add(routesRetry))) {
-			return routesMissing, nil
-		}
+	switch r.missing = apimeta.IsNoMatchError(err); {
+	case r.missing:
+		return routesMissing, nil
+	case err == nil:
+		err = r.begin(ctx)
+	}
+	if err != nil {
+		r.asked = time.Time{}
+		return routesUnread, fmt.Errorf("looking for HTTPRoutes: %w", err)
+	}
+	return routesUnread, nil
+}
+
+// known returns what is known, and whether whoever asks has to find out.
+func (r *routes) known(wanted bool, now time.Time) (routesState, bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	switch {
+	case r.informer != nil && r.informer.HasSynced():
+		return routesRead, false
+	case r.informer != nil:
+		return routesUnread, false
+	case r.asked.IsZero(), wanted && r.missing && !now.Before(r.asked.Add(routesRetry)):
 		r.asked = now
-		_, err := r.mapper.RESTMapping(schema.GroupKind{Group: gatewayv1.GroupName, Kind: "HTTPRoute"}, gatewayv1.GroupVersion.Version)
-		if apimeta.IsNoMatchError(err) {
-			return routesMissing, nil
-		}
-		if err != nil {
-			return routesUnread, fmt.Errorf("asking for HTTPRoutes: %w", err)
-		}
-		informer, err := r.cache.GetInformer(ctx, &gatewayv1.HTTPRoute{}, cache.BlockUntilSynced(false))
-		if err != nil {
-			return routesUnread, fmt.Errorf("watching HTTPRoutes: %w", err)
-		}
-		if err := r.watch(); err != nil {
-			return routesUnread, fmt.Errorf("watching HTTPRoutes: %w", err)
-		}
-		r.informer = informer
+		return routesUnread, true
+	case r.missing:
+		return routesMissing, false
+	default:
+		return routesUnread, false
 	}
-	if !r.informer.HasSynced() {
-		return routesUnread, nil
+}
+
+// begin watches HTTPRoutes from now on.
+func (r *routes) begin(ctx context.Context) error {
+	if r.informer != nil {
+		return nil
 	}
-	return routesRead, nil
+	informer, err := r.cache.GetInformer(ctx, &gatewayv1.HTTPRoute{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return err
+	}
+	if err := r.watch(); err != nil {
+		return err
+	}
+	r.informer = informer
+	return nil
 }
 
 // observeRoute reads the HTTPRoute, if that can be had: all else goes on without.
 func (r *Reconciler) observeRoute(ctx context.Context, o *observation) error {
 	var err error
 	if o.routes, err = r.routes.state(ctx, o.gs.Spec.Route != nil, r.Clock.Now()); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Looking for HTTPRoutes")
+		ctrl.LoggerFrom(ctx).Error(err, "Going on without routes")
 	}
 	if o.routes != routesRead {
 		return nil

@@ -1,11 +1,18 @@
 package controllers
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -102,4 +109,60 @@ func TestNothingIsSaidOfRoutesBeforeTheyAreRead(t *testing.T) {
 			t.Errorf("it was %q, and is %+v", before, condition)
 		}
 	}
+}
+
+// discovery is a RESTMapper that counts its questions.
+type discovery struct {
+	apimeta.RESTMapper
+
+	asked int
+	err   error
+}
+
+func (d *discovery) RESTMapping(schema.GroupKind, ...string) (*apimeta.RESTMapping, error) {
+	d.asked++
+	return nil, d.err
+}
+
+func TestHTTPRoutesAreLookedForAsLittleAsPossible(t *testing.T) {
+	d := &discovery{err: &apimeta.NoKindMatchError{}}
+	watched := 0
+	informer := controllertest.NewFakeInformer()
+	found := &informertest.FakeInformers{Scheme: gatewayScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{
+		gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute"): informer,
+	}}
+	r := &routes{mapper: d, cache: found, watch: func() error { watched++; return nil }}
+	now := start
+	expect := func(what string, wanted bool, want routesState, asked int) {
+		t.Helper()
+		got, err := r.state(t.Context(), wanted, now)
+		if got != want || d.asked != asked || (err != nil) != (d.err != nil && !apimeta.IsNoMatchError(d.err)) {
+			t.Errorf("%s: %d after %d questions, %v; want %d after %d", what, got, d.asked, err, want, asked)
+		}
+	}
+	expect("the first pass", false, routesMissing, 1)
+	now = now.Add(time.Hour)
+	expect("nobody wants a route", false, routesMissing, 1)
+	expect("somebody wants one", true, routesMissing, 2)
+	expect("somebody else does", true, routesMissing, 2)
+	now = now.Add(routesRetry)
+	d.err = errors.New("the API server is away")
+	expect("there is no answer", true, routesUnread, 3)
+	d.err = nil
+	expect("they are there", false, routesUnread, 4)
+	expect("the cache is filling", true, routesUnread, 4)
+	informer.Synced()
+	expect("the cache is full", true, routesRead, 4)
+	if watched != 1 {
+		t.Errorf("they are watched %d times", watched)
+	}
+}
+
+func gatewayScheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := gatewayv1.Install(scheme); err != nil {
+		t.Fatal(err)
+	}
+	return scheme
 }
