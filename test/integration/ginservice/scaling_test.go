@@ -115,6 +115,47 @@ var _ = Describe("scaling", func() {
 		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeEquivalentTo(4))
 	})
 
+	// The autoscaler is one object that no rollout replaces, and what it may do is for the operator of a service to say at any time, whichever
+	// version serves: neither the next version's affair, nor lost with a switch.
+	It("has the autoscaler do what spec says now, in every phase of a rollout, and lets it be the same one throughout", func(ctx SpecContext) {
+		s := started(ctx, autoscaled(2, 10), manual, scaleDownDelay(600))
+		hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+		Eventually(k8s.Get).WithArguments(ctx, s.key(), hpa).Should(Succeed())
+		first, templates := hpa.UID, int64(1)
+		expectBounds := func(minimum, maximum int32) {
+			GinkgoHelper()
+			s.change(ctx, autoscaled(minimum, maximum))
+			Eventually(func(g Gomega) {
+				g.Expect(k8s.Get(ctx, s.key(), hpa)).To(Succeed())
+				g.Expect(*hpa.Spec.MinReplicas).To(Equal(minimum))
+				g.Expect(hpa.Spec.MaxReplicas).To(Equal(maximum))
+			}).Should(Succeed())
+			Expect(hpa.UID).To(Equal(first))
+			Expect(s.deployment(ctx, s.activeColor(ctx)).Spec.Template.Labels).To(HaveKeyWithValue(v1alpha1.LabelRevision, s.get(ctx).Status.ActiveRevision))
+		}
+		expectBounds(1, 9)
+		Expect(s.deployment(ctx, v1alpha1.Blue).Generation).To(Equal(templates), "bounds are no reason to touch pods")
+		s.release(ctx, "v2")
+		gs := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		expectBounds(2, 8)
+		s.promote(ctx, gs.Status.Rollout.Revision)
+		s.eventuallyStep(ctx, v1alpha1.StepDraining)
+		expectBounds(1, 7)
+
+		By("switching it off and on while another version waits")
+		s.release(ctx, "v3")
+		s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+		serves := s.wants(ctx, v1alpha1.Green)
+		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Autoscaling = nil })
+		Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, s.key(), hpa)) }).Should(BeTrue())
+		s.change(ctx, autoscaled(1, 6))
+		Eventually(k8s.Get).WithArguments(ctx, s.key(), hpa).Should(Succeed())
+		Expect(s.wants(ctx, v1alpha1.Green)).To(Equal(serves))
+		s.promote(ctx, s.get(ctx).Status.Rollout.Revision)
+		s.eventuallyServes(ctx, "v3")
+		Expect(s.wants(ctx, v1alpha1.Blue)).To(Equal(serves))
+	})
+
 	It("scales to zero and back, and rolls out at zero", func(ctx SpecContext) {
 		s := started(ctx, replicas(2), scaleDownDelay(0))
 		s.allowOutage()

@@ -6,7 +6,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/kubelet"
@@ -48,6 +50,38 @@ var _ = Describe("a restart", func() {
 			g.Expect(gs.Status.ActiveRevision).To(And(HavePrefix(first+"-"), Not(Equal(second))))
 		})
 		s.eventuallyServes(ctx, "v1")
+	})
+
+	// Copies of Secrets go stale. There are none: pods refer to the Secret itself, and those that start later get what it holds then.
+	It("gives new pods what a Secret holds by now, of which nobody keeps a copy", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "credentials"}, StringData: map[string]string{"password": "old"}}
+		Expect(k8s.Create(ctx, secret)).To(Succeed())
+		s := createIn(ctx, namespace, "hello", func(gs *v1alpha1.GinService) {
+			gs.Spec.Env = []v1alpha1.EnvVar{{Name: "PASSWORD", ValueFrom: &v1alpha1.EnvVarSource{
+				SecretKeyRef: &v1alpha1.KeyReference{Name: "credentials", Key: "password"},
+			}}}
+		})
+		s.eventuallyServes(ctx, "v1")
+		before := s.get(ctx).Status.ActiveRevision
+		secret.StringData = map[string]string{"password": "new"}
+		Expect(k8s.Update(ctx, secret)).To(Succeed())
+		s.poke(ctx)
+		Expect(s.get(ctx).Status.ActiveRevision).To(Equal(before), "what a Secret holds is no part of a revision")
+
+		s.annotate(ctx, v1alpha1.AnnotationRestartedAt, "now")
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) { g.Expect(gs.Status.ActiveRevision).NotTo(Equal(before)) })
+		s.eventuallyServes(ctx, "v1")
+		var secrets corev1.SecretList
+		Expect(k8s.List(ctx, &secrets, client.InNamespace(namespace))).To(Succeed())
+		Expect(secrets.Items).To(HaveLen(1))
+		for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+			Expect(s.deployment(ctx, color).Spec.Template.Spec.Containers[0].Env).To(ContainElement(corev1.EnvVar{
+				Name: "PASSWORD", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+					LocalObjectReference: corev1.LocalObjectReference{Name: "credentials"}, Key: "password",
+				}},
+			}))
+		}
 	})
 
 	It("goes back to the pods that it replaces while they are warm", func(ctx SpecContext) {
