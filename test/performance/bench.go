@@ -163,6 +163,7 @@ func (b *bench) measurePaced(ctx context.Context) error {
 		return err
 	}
 	_, r.UpgradeP50Seconds, r.UpgradeP99Seconds = timingOf(time.Time{}, began, ended).figures()
+	_, r.PodsP50Seconds, r.PodsP99Seconds = timingOf(time.Time{}, began, b.tracker.of(namespacePacedService, created)).figures()
 	if _, err := b.tracker.wait(ctx, namespacePacedService, completed, l.n); err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ func printPhases(out io.Writer, r *result) {
 	row(table, "paced floor, create", "", p.PerSecond, p.CreateFloorP50Seconds, "", "", "", "", "", "")
 	row(table, "paced create", "", p.PerSecond, p.CreateP50Seconds, p.CreateP99Seconds, "", "", "", "", "")
 	row(table, "paced floor, upgrade", "", p.PerSecond, p.UpgradeFloorP50Seconds, "", "", "", "", "", "")
+	row(table, "paced upgrade, first pod", "", p.PerSecond, p.PodsP50Seconds, p.PodsP99Seconds, "", "", "", "", "")
 	row(table, "paced upgrade", "", p.PerSecond, p.UpgradeP50Seconds, p.UpgradeP99Seconds, "", "", "", "", "")
 	row(table, "idle, in all", r.Idle.Seconds, "", "", "", r.Idle.Writes, r.Idle.Events, r.Idle.Reads, 1000*r.Idle.CPUSeconds, "")
 	row(table, "restart, in all", r.Restart.Seconds, "", "", "", r.Restart.Writes, r.Restart.Events, r.Restart.Reads, 1000*r.Restart.CPUSeconds, "")

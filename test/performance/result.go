@@ -109,4 +109,7 @@ type paced struct {
 	UpgradeP50Seconds      float64 `json:"upgradeP50Seconds"`
 	UpgradeP99Seconds      float64 `json:"upgradeP99Seconds"`
 	UpgradeFloorP50Seconds float64 `json:"upgradeFloorP50Seconds"`
+	// PodsP50Seconds and PodsP99Seconds are from the change until the first pod of the new version exists.
+	PodsP50Seconds float64 `json:"podsP50Seconds"`
+	PodsP99Seconds float64 `json:"podsP99Seconds"`
 }

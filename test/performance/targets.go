@@ -38,6 +38,7 @@ func targets(r *result) []target {
 		{what: "uncached reads after a restart", value: float64(r.Restart.Reads)},
 		{what: "paced: apply to Ready, p50, s", value: r.Paced.CreateP50Seconds, limit: 0.25, unmeasured: r.Paced.N == 0},
 		{what: "paced: image change to switch, p50, s", value: r.Paced.UpgradeP50Seconds, limit: 0.25, unmeasured: r.Paced.N == 0},
+		{what: "paced: image change to the first pod, p99, s", value: r.Paced.PodsP99Seconds, limit: 0.25, unmeasured: r.Paced.N == 0},
 	}
 	switch {
 	case r.N <= 200:

@@ -32,6 +32,8 @@ const (
 	available milestone = iota
 	// ready is the GinService's condition, for its newest generation.
 	ready
+	// created is the first pod of the second version.
+	created
 	// previewed is the first ready pod of the second version in the EndpointSlices of the preview Service.
 	previewed
 	// prepared is the Deployment of the second version.
@@ -45,7 +47,7 @@ const (
 )
 
 func (m milestone) String() string {
-	return [...]string{"available", "ready", "previewed", "prepared", "switched", "confirmed", "completed"}[m]
+	return [...]string{"available", "ready", "created", "previewed", "prepared", "switched", "confirmed", "completed"}[m]
 }
 
 // tracker records when services reach their milestones, as watches tell.
@@ -69,12 +71,12 @@ func watch(ctx context.Context, config *rest.Config, scheme *runtime.Scheme) (*t
 	}
 	ours := cache.ByObject{Label: labels.NewSelector().Add(*made)}
 	objects, err := cache.New(config, cache.Options{Scheme: scheme, ByObject: map[client.Object]cache.ByObject{
-		&appsv1.Deployment{}: ours, &corev1.Service{}: ours, &discoveryv1.EndpointSlice{}: ours,
+		&appsv1.Deployment{}: ours, &corev1.Service{}: ours, &discoveryv1.EndpointSlice{}: ours, &corev1.Pod{}: ours,
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}
-	for _, kind := range []client.Object{&v1alpha1.GinService{}, &appsv1.Deployment{}, &corev1.Service{}, &discoveryv1.EndpointSlice{}} {
+	for _, kind := range []client.Object{&v1alpha1.GinService{}, &appsv1.Deployment{}, &corev1.Service{}, &discoveryv1.EndpointSlice{}, &corev1.Pod{}} {
 		informer, err := objects.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return nil, fmt.Errorf("setting up the watch of %T: %w", kind, err)
@@ -110,6 +112,10 @@ func (t *tracker) observe(object any, now time.Time) {
 	case *corev1.Service:
 		if object.Labels[v1alpha1.LabelRole] == v1alpha1.RoleActive && object.Spec.Selector[v1alpha1.LabelColor] == string(v1alpha1.Green) {
 			t.reach(object, switched, now)
+		}
+	case *corev1.Pod:
+		if object.Labels[v1alpha1.LabelColor] == string(v1alpha1.Green) {
+			t.reach(object, created, now)
 		}
 	case *discoveryv1.EndpointSlice:
 		if object.Labels[v1alpha1.LabelRole] == v1alpha1.RolePreview && showsGreen(object) {
