@@ -25,6 +25,9 @@ func installGateway(ctx SpecContext, namespace string) {
 	GinkgoHelper()
 	directory, err := gatewayapi.Directory(ctx)
 	Expect(err).NotTo(HaveOccurred())
+	there, err := cluster.Kubectl(ctx, "get", "crd", "-o", "name")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(there).NotTo(ContainSubstring("gateway.networking.k8s.io"), "the test removes the Gateway API in the end, and with it all routes of the cluster: use another one")
 	_, err = cluster.Kubectl(ctx, "apply", "--server-side", "-f", directory)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx SpecContext) {
