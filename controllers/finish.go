@@ -66,10 +66,19 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if wait == 0 {
 		r.announce(o, plan, report)
 	}
-	if transient != nil {
+	if transient != nil && (after == 0 || after > backoff(attempts)) {
 		return ctrl.Result{}, transient
 	}
+	if transient != nil {
+		ctrl.LoggerFrom(ctx).Error(transient, "Trying again when the next timer ends")
+	}
 	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// backoff returns how long the queue waits, about, after so many passes in a row that failed. A timer of the plan that ends before that ends
+// the wait, for it may have nothing to do with what fails.
+func backoff(attempts int) time.Duration {
+	return 5 * time.Millisecond << min(attempts, 18)
 }
 
 // writeStatus writes status if it changed. A change of numbers alone may have to wait, and it says how long.

@@ -217,6 +217,23 @@ func TestFinishTellsOfAFailureThatStays(t *testing.T) {
 	}
 }
 
+// A failure that stays keeps no timer waiting: the queue would come back only after minutes.
+func TestATimerEndsTheWaitAfterFailures(t *testing.T) {
+	gs := service()
+	w := newWorld(t, (&faults{}).funcs(), gs)
+	down := errors.New("a webhook does not answer")
+	timed := func(_ *observation, plan *rollout.Plan) { plan.After = 3 * time.Second }
+	for attempt := range 20 {
+		result, err := w.pass(t, gs, timed, down)
+		switch waits := backoff(attempt+1) > 3*time.Second; {
+		case waits && (err != nil || result.RequeueAfter != 3*time.Second):
+			t.Errorf("attempt %d: %+v, %v", attempt, result, err)
+		case !waits && !errors.Is(err, down):
+			t.Errorf("attempt %d ended in %v, and would not be repeated", attempt, err)
+		}
+	}
+}
+
 func TestFinishTellsATroubleOnce(t *testing.T) {
 	gs := service()
 	w := newWorld(t, interceptor.Funcs{}, gs)
