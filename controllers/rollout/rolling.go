@@ -46,13 +46,21 @@ func (p *planner) roll() {
 	p.lookAgain(record.ApprovedAt, p.deadline())
 }
 
-// replaced returns the revision to go back to: what serves, unless that has not come further than to replace another one.
-func (*planner) replaced(before *v1alpha1.RolloutStatus, serves string) string {
-	if before != nil && before.Revision == serves && before.ReplacedRevision != "" &&
-		before.Step != v1alpha1.StepCompleted {
+// replaced returns the revision to go back to: what serves, unless that has not come further than to replace another one. Where nothing has
+// ever served, it is the wanted one itself.
+func (p *planner) replaced(before *v1alpha1.RolloutStatus, serves string) string {
+	switch {
+	case before == nil || before.Revision != serves || before.Step == v1alpha1.StepCompleted:
+		return serves
+	case before.ReplacedRevision == serves:
+		return p.Wanted
+	case before.ReplacedRevision != "":
 		return before.ReplacedRevision
+	case !promoted(before) && !besideAnother(before):
+		return p.Wanted // the first one, which has never been ready: going back to it would help nobody
+	default:
+		return serves
 	}
-	return serves
 }
 
 // begun reports whether the wanted revision was planned into the colour that serves and the record of that could not be written, and returns
@@ -64,7 +72,7 @@ func (p *planner) begun(record *v1alpha1.RolloutStatus) (string, bool) {
 	case record.ReplacedRevision != "" && !Ended(record):
 		return p.replaced(record, record.Revision), true
 	default:
-		return p.LastRevision, p.rolls() && p.LastRevision != "" && p.LastRevision != p.Wanted
+		return p.replaced(record, p.LastRevision), p.rolls() && p.LastRevision != "" && p.LastRevision != p.Wanted
 	}
 }
 
@@ -84,17 +92,22 @@ func (p *planner) replace(record *v1alpha1.RolloutStatus, replaced string) {
 }
 
 func (*planner) wayBack(record *v1alpha1.RolloutStatus) string {
+	if record.ReplacedRevision == record.Revision {
+		return "its pods stay, because no other revision has served"
+	}
 	return fmt.Sprintf("revision %s comes back", record.ReplacedRevision)
 }
 
 // rollOn plans for a revision whose pods replace those of another one in the colour that serves.
 func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 	live := p.Colors[p.current]
+	done := live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count)
+	late := done && record.Step == v1alpha1.StepFailed && record.ReplacedRevision == record.Revision // there was nothing to go back to
 	switch why := p.objection(record); {
-	case record.Step == v1alpha1.StepCompleted || Stopped(record.Step):
-	case why != "":
+	case record.Step == v1alpha1.StepCompleted || Stopped(record.Step) && !late:
+	case why != "" && !Stopped(record.Step):
 		p.abort(record, why, p.wayBack(record))
-	case live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
+	case done:
 		p.complete(record, "revision %s serves", record.Revision)
 	case p.overdue(record.ApprovedAt):
 		p.fail(record, p.wayBack(record), "%d of %d pods of %s became ready within %s", p.fresh(live), p.count, p.current, p.deadline())

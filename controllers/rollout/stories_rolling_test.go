@@ -32,6 +32,20 @@ var rollings = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
+	"the pods of a fix are late where nothing has ever served": {
+		guards: "nobody goes back to a revision that has never had a ready pod, and pods that become ready late serve",
+		gated:  true, // only the status knows that
+		tell: func(w *world) {
+			rolling(w)
+			w.breakRevision("v1")
+			w.wait(time.Hour)
+			w.breakRevision("v2")
+			w.image("v2")
+			w.wait(time.Hour)
+			w.heal("v2")
+			w.wait(time.Minute)
+		},
+	},
 	"a rolling update is aborted": {
 		guards: "the pods that were replaced come back",
 		gated:  true, // only the status knows what was replaced
