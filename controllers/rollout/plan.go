@@ -92,12 +92,12 @@ func Compute(o Observed) Plan {
 	if p.plan.Active == p.current && p.onlyOther() {
 		p.plan.Both = true
 	}
-	if wait := p.Verdict.After; wait > 0 && (p.plan.After == 0 || wait < p.plan.After) {
-		p.plan.After = wait
-	}
 	p.plan.Rollout.Until = nil
 	if p.plan.After > 0 {
 		p.plan.Rollout.Until = &metav1.MicroTime{Time: p.Now.Add(p.plan.After)}
+	}
+	if wait := p.Verdict.After; wait > 0 && (p.plan.After == 0 || wait < p.plan.After) {
+		p.plan.After = wait // to ask again, which ends nothing by itself
 	}
 	return p.plan
 }
@@ -344,8 +344,12 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		record.ApprovedAt = p.now()
 		return true
 	case record.ReadyAt != nil && p.expired(record):
-		p.abort(record, fmt.Sprintf("because nobody promoted it within %s (strategy.blueGreen.previewTTLSeconds)",
-			p.Now.Sub(at(record.ReadyAt)).Truncate(time.Second)), trafficStays)
+		why := "nobody promoted it"
+		if !p.analyzed(record) {
+			why = "its analysis did not end"
+		}
+		p.abort(record, fmt.Sprintf("because %s within %s (strategy.blueGreen.previewTTLSeconds)",
+			why, p.Now.Sub(at(record.ReadyAt)).Truncate(time.Second)), trafficStays)
 		p.abandon(record)
 	case ready:
 		p.wait(record, first)
