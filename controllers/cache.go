@@ -30,9 +30,11 @@ const (
 // namespace, they hold only what is in it.
 func CacheOptions(namespace string) cache.Options {
 	options := cache.Options{
-		DefaultTransform:     keepNeeded,
-		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-		ByObject:             map[client.Object]cache.ByObject{&v1alpha1.GinService{}: {Label: labels.Everything()}},
+		DefaultTransform: keepNeeded,
+		// What is read is watched, too: nothing begins to be read by the way.
+		ReaderFailOnMissingInformer: true,
+		DefaultLabelSelector:        labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+		ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.GinService{}: {Label: labels.Everything()}},
 	}
 	if namespace != "" {
 		options.DefaultNamespaces = map[string]cache.Config{namespace: {}}

@@ -138,12 +138,6 @@ func contains(actual, want any) bool {
 			if atomic[key] && !equality.Semantic.DeepEqual(actual[key], value) {
 				return false
 			}
-			if wholeLists[key] {
-				if !containsItems(list(actual[key]), list(value), nil) {
-					return false
-				}
-				continue
-			}
 			if !contains(actual[key], value) {
 				return false
 			}
@@ -154,14 +148,15 @@ func contains(actual, want any) bool {
 		if !ok {
 			return len(want) == 0
 		}
-		return containsItems(actual, want, mergeKey(want))
+		return containsItems(actual, want)
 	default:
 		return equality.Semantic.DeepEqual(actual, want)
 	}
 }
 
 // containsItems compares lists: by key where the items have one, as server-side apply does, and otherwise one by one.
-func containsItems(actual, want []any, key listKey) bool {
+func containsItems(actual, want []any) bool {
+	key := mergeKey(want)
 	if key == nil {
 		if len(actual) != len(want) {
 			return false
@@ -190,19 +185,8 @@ func containsItems(actual, want []any, key listKey) bool {
 
 // atomic are the fields that server-side apply takes as a whole: what somebody adds to one is a change of what is owned.
 var atomic = map[string]bool{
+	"parentRefs": true, "hostnames": true, "rules": true, // of an HTTPRoute
 	"selector": true, "nodeSelector": true, "labelSelector": true, "scaleTargetRef": true, "secretKeyRef": true, "configMapKeyRef": true,
-}
-
-// wholeLists are the lists of an HTTPRoute that server-side apply takes as a whole, with what is in them: an item more is a change, too.
-// The API server fills defaults into the items, so that these can't just be equal.
-var wholeLists = map[string]bool{
-	"parentRefs": true, "hostnames": true, "rules": true, "matches": true, "headers": true, "queryParams": true, "backendRefs": true,
-}
-
-// list returns a value as a list, of which there are none in anything else.
-func list(value any) []any {
-	items, _ := value.([]any)
-	return items
 }
 
 // listKey are the fields that tell the items of a list apart.

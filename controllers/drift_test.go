@@ -53,8 +53,13 @@ func TestContains(t *testing.T) {
 			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 1}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`, false,
 		},
 		"an HTTPRoute as the API server completes it": {
-			`{rules: [{matches: [{path: {type: PathPrefix, value: /}, headers: [{name: a, value: b}]}], backendRefs: [{name: s, port: 80, weight: 1}]}]}`,
-			`{rules: [{matches: [{headers: [{name: a, value: b}]}], backendRefs: [{name: s, port: 80}]}]}`, true,
+			`{rules: [{backendRefs: [{name: s, port: 80, weight: 1}]}], useDefaultGateways: All}`, `{rules: [{backendRefs: [{name: s, port: 80, weight: 1}]}]}`, true,
+		},
+		"a weight that somebody changed in an HTTPRoute": {
+			`{rules: [{backendRefs: [{name: s, port: 80, weight: 0}]}]}`, `{rules: [{backendRefs: [{name: s, port: 80, weight: 1}]}]}`, false,
+		},
+		"a filter that somebody added to an HTTPRoute": {
+			`{rules: [{backendRefs: [{name: s}], filters: [{type: URLRewrite}]}]}`, `{rules: [{backendRefs: [{name: s}]}]}`, false,
 		},
 		"a match that somebody added to an HTTPRoute": {
 			`{rules: [{matches: [{headers: [{name: a, value: b}]}, {path: {value: /admin}}]}]}`, `{rules: [{matches: [{headers: [{name: a, value: b}]}]}]}`, false,

@@ -45,8 +45,8 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 	case plan.Active != o.state.Selected:
 		r.pace.switched(client.ObjectKeyFromObject(o.gs), o.state.Now)
 	}
-	failures = append(failures, failure, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, plan.Active), r.applyRoute(ctx, o),
-		r.pruneHistory(ctx, o, plan))
+	failures = append(failures, failure, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, plan.Active), r.pruneHistory(ctx, o, plan))
+	r.applyRoute(ctx, o)
 	return plan, errors.Join(failures...)
 }
 

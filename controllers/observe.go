@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
@@ -35,8 +34,7 @@ type observation struct {
 	preview     *corev1.Service
 	hpa         *autoscalingv2.HorizontalPodAutoscaler
 	pdb         *policyv1.PodDisruptionBudget
-	routes      routesState
-	route       *gatewayv1.HTTPRoute
+	route       routeObservation
 	history     []appsv1.ControllerRevision
 	recorded    map[string]resources.Revision // those of the history that were asked for in this pass
 	state       rollout.Observed
@@ -163,10 +161,14 @@ func (r *Reconciler) judge(ctx context.Context, gs *v1alpha1.GinService) rollout
 	}
 	verdict, err := r.Analysis.Judge(ctx, gs)
 	if err != nil {
-		return rollout.Verdict{Outcome: rollout.Analyzing, Message: "the analysis fails and is tried again: " + err.Error(), After: analysisRetry}
+		return rollout.Verdict{Outcome: rollout.Analyzing, Message: shorten("the analysis fails and is tried again: "+err.Error(), maxVerdict), After: analysisRetry}
 	}
+	verdict.Message = shorten(verdict.Message, maxVerdict)
 	return verdict
 }
+
+// maxVerdict is how much of what an analysis says is told, in bytes. A message says more than that.
+const maxVerdict = 1024
 
 // want finds the revision that is wanted: that of spec, maybe with new pods, or the one that an annotation holds in its place. Where it can't
 // be had, what serves goes on as if nothing had changed, so that it can still be scaled and repaired.

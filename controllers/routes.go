@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,11 +11,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1ac "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
 
@@ -24,10 +29,12 @@ import (
 )
 
 const (
-	// routesRetry is how soon to look again for HTTPRoutes where the cluster had none.
+	// routesRetry is how soon a GinService is looked at again whose route lacks something.
 	routesRetry = 10 * time.Second
-	// routesUnreadRetry is how soon to look again while the cache fills.
-	routesUnreadRetry = time.Second
+	// routesUnreadRetry is how soon that is while the cache fills.
+	routesUnreadRetry = 5 * time.Second
+	// routesAskInterval is how often the API server is asked for HTTPRoutes at most, for all GinServices that wait for them.
+	routesAskInterval = time.Second
 )
 
 // routesState is how much of HTTPRoutes is known.
@@ -45,14 +52,48 @@ const (
 // routes finds out whether the cluster has HTTPRoutes, at any time, and watches them from then on. Unlike the other children's kinds, theirs
 // may come later than the operator, and nothing else waits for them.
 type routes struct {
-	mapper apimeta.RESTMapper
-	cache  cache.Informers
-	watch  func() error
+	discover func() (bool, error) // whether the API server has them
+	cache    cache.Informers
+	watch    func() error
 
 	mutex    sync.Mutex
 	asked    time.Time      // zero: not yet, or in vain
 	missing  bool           // that is what the answer was
 	informer cache.Informer // nil until there is something to watch
+}
+
+// newRoutes returns routes for a controller, in whose queue owner puts the GinServices of HTTPRoutes.
+func newRoutes(mgr ctrl.Manager, ginServices controller.Controller, owner handler.EventHandler) (*routes, error) {
+	server, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("making a client to look for HTTPRoutes: %w", err)
+	}
+	return &routes{
+		discover: func() (bool, error) { return hasHTTPRoutes(server) },
+		cache:    mgr.GetCache(),
+		watch: func() error {
+			return ginServices.Watch(routeSource{source.Kind[client.Object](mgr.GetCache(), &gatewayv1.HTTPRoute{}, owner, routeNews)})
+		},
+	}, nil
+}
+
+// routeSource has a text for the log.
+type routeSource struct {
+	source.TypedSource[reconcile.Request]
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (routeSource) MarshalText() ([]byte, error) { return []byte("HTTPRoutes"), nil }
+
+func hasHTTPRoutes(server discovery.ServerResourcesInterface) (bool, error) {
+	list, err := server.ServerResourcesForGroupVersion(gatewayv1.GroupVersion.String())
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == "httproutes" }), nil
 }
 
 // state returns what is known. The API server is asked once, and again from time to time where somebody wants a route. Nobody waits for
@@ -65,20 +106,22 @@ func (r *routes) state(ctx context.Context, wanted bool, now time.Time) (routesS
 	if !ask {
 		return known, nil
 	}
-	_, err := r.mapper.RESTMapping(schema.GroupKind{Group: gatewayv1.GroupName, Kind: "HTTPRoute"}, gatewayv1.GroupVersion.Version)
+	there, err := r.discover()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	switch r.missing = apimeta.IsNoMatchError(err); {
-	case r.missing:
-		return routesMissing, nil
-	case err == nil:
+	r.missing = err == nil && !there
+	if there {
 		err = r.begin(ctx)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		r.asked = time.Time{}
 		return routesUnread, fmt.Errorf("looking for HTTPRoutes: %w", err)
+	case r.missing:
+		return routesMissing, nil
+	default:
+		return routesUnread, nil
 	}
-	return routesUnread, nil
 }
 
 // known returns what is known, and whether whoever asks has to find out.
@@ -90,7 +133,7 @@ func (r *routes) known(wanted bool, now time.Time) (routesState, bool) {
 		return routesRead, false
 	case r.informer != nil:
 		return routesUnread, false
-	case r.asked.IsZero(), wanted && r.missing && !now.Before(r.asked.Add(routesRetry)):
+	case r.asked.IsZero(), wanted && r.missing && !now.Before(r.asked.Add(routesAskInterval)):
 		r.asked = now
 		return routesUnread, true
 	case r.missing:
@@ -116,80 +159,138 @@ func (r *routes) begin(ctx context.Context) error {
 	return nil
 }
 
+// lost ends the watch, because the API server has no HTTPRoutes any more: a cache that can't be filled would stay as it was.
+func (r *routes) lost(ctx context.Context, now time.Time) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.informer == nil {
+		return
+	}
+	r.informer, r.missing, r.asked = nil, true, now
+	if err := r.cache.RemoveInformer(ctx, &gatewayv1.HTTPRoute{}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Ending the watch of HTTPRoutes")
+	}
+}
+
+// routeObservation is what one pass knows of the HTTPRoute.
+type routeObservation struct {
+	known   routesState
+	live    *gatewayv1.HTTPRoute
+	current bool     // it is what was asked for last
+	trouble *problem // why it can't be written, or nil
+	later   bool     // something is left to do, and no event tells when
+}
+
 // observeRoute reads the HTTPRoute, if that can be had: all else goes on without.
 func (r *Reconciler) observeRoute(ctx context.Context, o *observation) error {
 	var err error
-	if o.routes, err = r.routes.state(ctx, o.gs.Spec.Route != nil, r.Clock.Now()); err != nil {
+	if o.route.known, err = r.routes.state(ctx, o.gs.Spec.Route != nil, r.Clock.Now()); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Going on without routes")
 	}
-	if o.routes != routesRead {
+	if o.route.known != routesRead {
 		return nil
 	}
 	// The cache may never show what was written last, once somebody takes the kind out of the cluster: nothing waits for that.
-	o.route, err = read(ctx, r.Client, o.gs, names.HTTPRoute(o.gs.Name), &gatewayv1.HTTPRoute{}, client.DisableReadYourWritesConsistency)
-	return err
+	o.route.live, err = read(ctx, r.Client, o.gs, names.HTTPRoute(o.gs.Name), &gatewayv1.HTTPRoute{}, client.DisableReadYourWritesConsistency)
+	if err != nil {
+		return err
+	}
+	if wanted := resources.HTTPRoute(o.gs, r.GatewayNamespace); wanted != nil && o.route.live != nil {
+		hash, err := hashOf(wanted)
+		if err != nil {
+			return fmt.Errorf("reading the intent for the HTTPRoute: %w", err)
+		}
+		o.route.current = o.route.live.Annotations[annotationIntent] == hash
+	}
+	return nil
 }
 
-func (r *Reconciler) applyRoute(ctx context.Context, o *observation) error {
-	if o.routes != routesRead {
-		return nil
+// applyRoute writes the HTTPRoute. What goes wrong with it is told by its own condition, and nothing else waits for it.
+func (r *Reconciler) applyRoute(ctx context.Context, o *observation) {
+	if o.route.known != routesRead {
+		return
 	}
+	var err error
 	if o.gs.Spec.Route == nil {
-		return r.prune(ctx, o.gs, o.route, controls(o.gs, o.route))
+		err = r.prune(ctx, o.gs, o.route.live, controls(o.gs, o.route.live))
+	} else {
+		err = apply(ctx, r, o.gs, recipe[*gatewayv1ac.HTTPRouteApplyConfiguration]{build: func() *gatewayv1ac.HTTPRouteApplyConfiguration {
+			return resources.HTTPRoute(o.gs, r.GatewayNamespace)
+		}}, o.route.live, anyVersion)
 	}
-	wanted := recipe[*gatewayv1ac.HTTPRouteApplyConfiguration]{build: func() *gatewayv1ac.HTTPRouteApplyConfiguration {
-		return resources.HTTPRoute(o.gs, r.GatewayNamespace)
-	}}
-	err := apply(ctx, r, o.gs, wanted, o.route, anyVersion)
-	if apierrors.IsNotFound(err) {
-		o.routes = routesMissing // they were there, and are no longer
-		return nil
+	if err == nil {
+		return
 	}
-	return err
+	_, postponed := errors.AsType[*postponedError](err)
+	switch o.route.later = true; {
+	case apierrors.IsNotFound(err):
+		r.routes.lost(ctx, r.Clock.Now())
+		o.route.known = routesMissing
+	case apierrors.IsConflict(err) || postponed:
+		// The cache is behind, mostly by no more than a moment: the event of what it lacks is on its way.
+	default:
+		ctrl.LoggerFrom(ctx).Error(err, "Writing the HTTPRoute")
+		if o.route.trouble = problemOf(err); o.route.trouble == nil {
+			o.route.trouble = &problem{reason: v1alpha1.ReasonReconcileError, message: fmt.Sprintf("writing the HTTPRoute fails and is tried again: %v", err)}
+		}
+	}
 }
 
 // nextRoutesLook returns when to look again for what spec.route needs: 0 is never.
 func (o *observation) nextRoutesLook() time.Duration {
 	switch {
-	case o.gs.Spec.Route == nil || o.routes == routesRead:
-		return 0
-	case o.routes == routesUnread:
+	case o.route.later, o.gs.Spec.Route != nil && o.route.known == routesMissing:
+		return routesRetry
+	case o.gs.Spec.Route != nil && o.route.known == routesUnread:
 		return routesUnreadRetry
 	default:
-		return routesRetry
+		return 0
 	}
 }
 
 // routeAccepted repeats what the controllers of the Gateways say of the HTTPRoute.
 func (c *conditions) routeAccepted() metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionRouteAccepted, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonGatewayUnknown}
-	switch before := apimeta.FindStatusCondition(c.status.Conditions, condition.Type); {
-	case c.routes == routesMissing:
+	before := apimeta.FindStatusCondition(c.status.Conditions, condition.Type)
+	sameSpec := before != nil && before.ObservedGeneration == c.gs.Generation
+	switch {
+	case c.route.known == routesMissing:
 		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonGatewayAPIMissing
 		condition.Message = "the cluster has no HTTPRoutes, and all but spec.route works without: install the Gateway API (gateway.networking.k8s.io/v1), or remove spec.route"
-		return condition
-	case before != nil && (c.routes == routesUnread || suspended(c.gs)):
+	case c.route.trouble != nil:
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, c.route.trouble.reason, c.route.trouble.message
+	case sameSpec && (c.route.known == routesUnread || suspended(c.gs)):
 		return *before // of which there is no news
-	case c.routes == routesUnread:
+	case c.route.known == routesUnread:
 		condition.Message = "the HTTPRoutes of the cluster are being read: if that takes long, see the log of the operator for what it lacks"
-		return condition
-	case !controls(c.gs, c.route):
+	case !controls(c.gs, c.route.live):
 		condition.Message = "there is no HTTPRoute yet"
-		return condition
+	case !c.route.current:
+		condition.Message = "the HTTPRoute is being written"
+	default:
+		c.askGateways(&condition)
+		if sameSpec && before.Status == metav1.ConditionFalse && condition.Status == before.Status && condition.Reason == before.Reason {
+			condition.Message = before.Message // whatever words a Gateway has for it today
+		}
 	}
-	for i := range c.route.Spec.ParentRefs {
-		if reported, said := refusedBy(c.route, &c.route.Spec.ParentRefs[i]); said != "" {
+	return condition
+}
+
+// askGateways puts into a condition what the Gateways say.
+func (c *conditions) askGateways(condition *metav1.Condition) {
+	for i := range c.route.live.Spec.ParentRefs {
+		reported, said := refusedBy(c.route.live, &c.route.live.Spec.ParentRefs[i])
+		if said != "" {
 			condition.Message = said
-			if reported {
-				condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonNotAccepted
-				return condition
-			}
+		}
+		if reported {
+			condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonNotAccepted
+			return
 		}
 	}
 	if condition.Message == "" {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, v1alpha1.ReasonAccepted, "all Gateways take the HTTPRoute"
 	}
-	return condition
 }
 
 // refusedBy returns why a Gateway does not send requests by a route, and whether it has said so itself, or "" if it does.

@@ -22,15 +22,15 @@ import (
 func routed(known routesState, said ...metav1.ConditionStatus) func(*situation) {
 	return func(s *situation) {
 		s.o.gs.Spec.Route = &v1alpha1.Route{Gateways: []v1alpha1.RouteGateway{{Name: "public"}}}
-		s.o.routes = known
+		s.o.route = routeObservation{known: known, current: true}
 		if len(said) == 0 {
 			return
 		}
-		s.o.route = &gatewayv1.HTTPRoute{ObjectMeta: ownedBy(s.o.gs, "hello")}
-		s.o.route.Namespace, s.o.route.Generation = "shop", 2
-		s.o.route.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "public"}}
+		s.o.route.live = &gatewayv1.HTTPRoute{ObjectMeta: ownedBy(s.o.gs, "hello")}
+		s.o.route.live.Namespace, s.o.route.live.Generation = "shop", 2
+		s.o.route.live.Spec.ParentRefs = []gatewayv1.ParentReference{{Name: "public"}}
 		for _, status := range said {
-			s.o.route.Status.Parents = append(s.o.route.Status.Parents, gatewayv1.RouteParentStatus{
+			s.o.route.live.Status.Parents = append(s.o.route.live.Status.Parents, gatewayv1.RouteParentStatus{
 				ParentRef: gatewayv1.ParentReference{Name: "public", Namespace: new(gatewayv1.Namespace("shop"))},
 				Conditions: []metav1.Condition{
 					{Type: "Accepted", Status: status, Reason: "Said", Message: "so", ObservedGeneration: 2},
@@ -73,7 +73,7 @@ func TestRouteIsAcceptedWhereEveryGatewaySaysSo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSituation(routed(routesRead, metav1.ConditionTrue))
-			tc.change(s.o.route)
+			tc.change(s.o.route.live)
 			condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionRouteAccepted)
 			if condition == nil || condition.Status != tc.status || !strings.Contains(condition.Message, tc.says) {
 				t.Errorf("%+v", condition)
@@ -91,6 +91,38 @@ func TestConditionOfARouteGoesWithIt(t *testing.T) {
 	}
 }
 
+func TestOldNewsOfARouteIsNoNews(t *testing.T) {
+	for name, change := range map[string]func(*situation){
+		"another spec, and the HTTPRoute is still the old one": func(s *situation) { s.o.route.current = false },
+		"another spec, and HTTPRoutes can't be read":           func(s *situation) { s.o.route = routeObservation{known: routesUnread} },
+	} {
+		s := newSituation(routed(routesRead, metav1.ConditionTrue))
+		s.o.gs.Status = *s.status()
+		s.o.gs.Generation++
+		change(s)
+		if condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionRouteAccepted); condition.Status != metav1.ConditionUnknown {
+			t.Errorf("%s: %+v", name, condition)
+		}
+	}
+}
+
+// TestTroubleWithARouteIsItsOwn guards what serves without it.
+func TestTroubleWithARouteIsItsOwn(t *testing.T) {
+	s := newSituation(routed(routesRead))
+	s.o.route.trouble = problemOf(&nameTakenError{kind: "HTTPRoute", name: "hello"})
+	conditions := s.status().Conditions
+	for kind, want := range map[string]metav1.ConditionStatus{
+		v1alpha1.ConditionReady: metav1.ConditionTrue, v1alpha1.ConditionRouteAccepted: metav1.ConditionFalse, v1alpha1.ConditionNameConflict: metav1.ConditionTrue,
+	} {
+		if condition := apimeta.FindStatusCondition(conditions, kind); condition == nil || condition.Status != want {
+			t.Errorf("%s: %+v", kind, condition)
+		}
+	}
+	if apimeta.FindStatusCondition(conditions, v1alpha1.ConditionStalled) != nil {
+		t.Error("it is stalled")
+	}
+}
+
 // TestNothingIsSaidOfRoutesBeforeTheyAreRead guards the restart of an operator, which must not write: what was said before stays until there
 // is news.
 func TestNothingIsSaidOfRoutesBeforeTheyAreRead(t *testing.T) {
@@ -100,7 +132,7 @@ func TestNothingIsSaidOfRoutesBeforeTheyAreRead(t *testing.T) {
 			s = newSituation(routed(routesRead, before))
 			s.o.gs.Status = *s.status()
 		}
-		s.o.routes, s.o.route = routesUnread, nil
+		s.o.route = routeObservation{known: routesUnread}
 		want := before
 		if before == "" {
 			want = metav1.ConditionUnknown
@@ -111,33 +143,23 @@ func TestNothingIsSaidOfRoutesBeforeTheyAreRead(t *testing.T) {
 	}
 }
 
-// discovery is a RESTMapper that counts its questions.
-type discovery struct {
-	apimeta.RESTMapper
-
-	asked int
-	err   error
-}
-
-func (d *discovery) RESTMapping(schema.GroupKind, ...string) (*apimeta.RESTMapping, error) {
-	d.asked++
-	return nil, d.err
-}
-
 func TestHTTPRoutesAreLookedForAsLittleAsPossible(t *testing.T) {
-	d := &discovery{err: &apimeta.NoKindMatchError{}}
-	watched := 0
+	there, failure := false, error(nil)
+	questions, watched := 0, 0
 	informer := controllertest.NewFakeInformer()
 	found := &informertest.FakeInformers{Scheme: gatewayScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{
-		gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute"): informer,
+		{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}: informer,
 	}}
-	r := &routes{mapper: d, cache: found, watch: func() error { watched++; return nil }}
+	r := &routes{
+		discover: func() (bool, error) { questions++; return there, failure },
+		cache:    found, watch: func() error { watched++; return nil },
+	}
 	now := start
 	expect := func(what string, wanted bool, want routesState, asked int) {
 		t.Helper()
 		got, err := r.state(t.Context(), wanted, now)
-		if got != want || d.asked != asked || (err != nil) != (d.err != nil && !apimeta.IsNoMatchError(d.err)) {
-			t.Errorf("%s: %d after %d questions, %v; want %d after %d", what, got, d.asked, err, want, asked)
+		if got != want || questions != asked || !errors.Is(err, failure) {
+			t.Errorf("%s: %d after %d questions, %v; want %d after %d", what, got, questions, err, want, asked)
 		}
 	}
 	expect("the first pass", false, routesMissing, 1)
@@ -145,14 +167,16 @@ func TestHTTPRoutesAreLookedForAsLittleAsPossible(t *testing.T) {
 	expect("nobody wants a route", false, routesMissing, 1)
 	expect("somebody wants one", true, routesMissing, 2)
 	expect("somebody else does", true, routesMissing, 2)
-	now = now.Add(routesRetry)
-	d.err = errors.New("the API server is away")
+	now = now.Add(routesAskInterval)
+	failure = errors.New("the API server is away")
 	expect("there is no answer", true, routesUnread, 3)
-	d.err = nil
+	there, failure = true, nil
 	expect("they are there", false, routesUnread, 4)
 	expect("the cache is filling", true, routesUnread, 4)
 	informer.Synced()
 	expect("the cache is full", true, routesRead, 4)
+	r.lost(t.Context(), now)
+	expect("they are gone", true, routesMissing, 4)
 	if watched != 1 {
 		t.Errorf("they are watched %d times", watched)
 	}

@@ -19,8 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -69,10 +67,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err != nil {
 		return err
 	}
-	r.routes = &routes{mapper: mgr.GetRESTMapper(), cache: mgr.GetCache(), watch: func() error {
-		return ginServices.Watch(source.Kind[client.Object](mgr.GetCache(), &gatewayv1.HTTPRoute{}, owner, routeNews))
-	}}
-	return nil
+	r.routes, err = newRoutes(mgr, ginServices, owner)
+	return err
 }
 
 // serviceOfSlice finds the GinService of an EndpointSlice. Kubernetes copies the labels of the Service to it.

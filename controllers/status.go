@@ -86,7 +86,11 @@ func (c *conditions) set() {
 		Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message,
 	})
 	taken := c.trouble != nil && c.trouble.reason == v1alpha1.ReasonNameTaken
-	c.putWhile(taken, metav1.Condition{Type: v1alpha1.ConditionNameConflict, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+	conflict := metav1.Condition{Type: v1alpha1.ConditionNameConflict, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNameTaken, Message: ready.Message}
+	if own := c.route.trouble; own != nil && own.reason == v1alpha1.ReasonNameTaken && !taken {
+		taken, conflict.Message = true, own.message
+	}
+	c.putWhile(taken, conflict)
 	if c.gs.Spec.Autoscaling == nil {
 		apimeta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionAutoscalingActive)
 	} else {

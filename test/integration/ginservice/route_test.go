@@ -83,7 +83,7 @@ var _ = Describe("a route", func() {
 	It("waits for the Gateway API without holding anything up, comes with it, and survives its going", func(ctx SpecContext) {
 		removeGatewayAPI(ctx)
 		operator := startOperator()
-		s := started(ctx, routed)
+		s := started(ctx, routed, scaleDownDelay(0))
 		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonGatewayAPIMissing)).To(ContainSubstring("install the Gateway API"))
 		Eventually(s.events).WithArguments(ctx, v1alpha1.ReasonGatewayAPIMissing).Should(HaveLen(1))
 		s.release(ctx, "v2")
@@ -97,7 +97,17 @@ var _ = Describe("a route", func() {
 		s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonGatewayAPIMissing)
 		s.release(ctx, "v3")
 		s.eventuallyServes(ctx, "v3")
-		Expect(operator.requests.Snapshot().Writes()).To(BeNumerically("<", 60))
+		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionStalled)).To(BeFalse())
+
+		By("installing it again, with a rollout at once")
+		installGatewayAPI(ctx)
+		s.release(ctx, "v4")
+		s.eventuallyServes(ctx, "v4")
+		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		routeOf(ctx, s)
+		s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonGatewayUnknown)
+		Expect(s.events(ctx, v1alpha1.ReasonContested)).To(BeEmpty())
+		Expect(operator.requests.Snapshot().Writes()).To(BeNumerically("<", 80))
 	})
 
 	It("sends requests to the active Service, and those with a mark to the preview", func(ctx SpecContext) {
@@ -129,16 +139,16 @@ var _ = Describe("a route", func() {
 		s.eventuallyServes(ctx, "v2")
 		Expect(routeOf(ctx, s).Generation).To(Equal(generation))
 
-		By("repairing what somebody adds")
+		By("repairing what somebody changes")
 		s.mutate(ctx, route, func(o client.Object) {
 			spec := &o.(*gatewayv1.HTTPRoute).Spec
 			spec.Hostnames = append(spec.Hostnames, "other.example.com")
-			spec.Rules[0].Matches = append(spec.Rules[0].Matches, gatewayv1.HTTPRouteMatch{Path: &gatewayv1.HTTPPathMatch{Value: new("/admin")}})
+			spec.Rules[1].BackendRefs[0].Weight = new(int32(0)) // which would be no traffic at all
 		})
 		Eventually(func(g Gomega) {
 			live := routeOf(ctx, s)
 			g.Expect(live.Spec.Hostnames).To(HaveLen(1))
-			g.Expect(live.Spec.Rules[0].Matches).To(HaveLen(3))
+			g.Expect(live.Spec.Rules[1].BackendRefs[0].Weight).To(HaveValue(BeEquivalentTo(1)))
 		}).Should(Succeed())
 
 		By("going with spec.route")
@@ -158,6 +168,8 @@ var _ = Describe("a route", func() {
 		s := createIn(ctx, namespace, "hello", routed)
 		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionNameConflict, v1alpha1.ReasonNameTaken)).To(ContainSubstring("HTTPRoute hello"))
 		Expect(routeOf(ctx, s).ResourceVersion).To(Equal(foreign.ResourceVersion))
+		s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonNameTaken)
+		s.eventuallyServes(ctx, "v1")
 	})
 
 	It("goes when spec.route was taken away while no operator ran, and costs nothing at rest or after a restart", func(ctx SpecContext) {
