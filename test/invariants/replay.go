@@ -170,7 +170,7 @@ func (r *replay) checkScaleDown(s step, color v1alpha1.Color, before, wants int3
 	switch other := color.Other(); {
 	case color == r.selected && wants < least:
 		r.violate(s, "the operator took pods from %s, which serves: %d of %d, and %d are wanted", color, wants, before, r.replicas)
-	case (color != r.selected || r.both) && r.behind(v1alpha1.RoleActive, color) > 0:
+	case color != r.selected && r.behind(v1alpha1.RoleActive, color) > 0 && (!r.both || wants < least): // while both serve, both have as many as are wanted
 		r.violate(s, "the operator took pods from %s, which is still in the EndpointSlices of the active Service", color)
 	case color != r.selected && r.replicas > 0 && wants == 0 && r.count(other) == 0 && r.count(color) > 0:
 		r.violate(s, "the operator took the last healthy pods, those of %s", color)

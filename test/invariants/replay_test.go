@@ -108,6 +108,8 @@ func TestReplay(t *testing.T) {
 		"as few as were wanted just now":  {[]client.Object{ginService("hpa", 1), ginService("hpa", 5), deployment(operator, v1alpha1.Blue, 1)}, ""},
 		"somebody else's fewer pods":      {[]client.Object{deployment("kubectl", v1alpha1.Blue, 1)}, ""},
 		"pods that are still sent to":     {[]client.Object{selects(v1alpha1.Green), all, deployment(operator, v1alpha1.Blue, 0)}, "still in the EndpointSlices"},
+		"as few pods of both as wanted":   {[]client.Object{bothColors, all, ginService("hpa", 2), deployment(operator, v1alpha1.Blue, 2), deployment(operator, v1alpha1.Green, 2)}, ""},
+		"fewer pods of both than wanted":  {[]client.Object{bothColors, all, ginService("hpa", 2), deployment(operator, v1alpha1.Blue, 2), deployment(operator, v1alpha1.Green, 1)}, "still in the EndpointSlices"},
 		"pods that are still selected":    {[]client.Object{bothColors, all, deployment(operator, v1alpha1.Green, 0)}, "still in the EndpointSlices"},
 		"the last healthy pods":           {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive), ginService("kubectl", 3), deployment(operator, v1alpha1.Green, 0)}, "last healthy pods"},
 		"the autoscaler's number":         {[]client.Object{ginService("hpa", 7)}, ""},
