@@ -24,7 +24,7 @@ var _ = Describe("autoscaling on CPU", func() {
 			spec.Autoscaling = &v1alpha1.Autoscaling{
 				// One pod alone is not ready for a moment when this machine is busy, and that is nobody's fault.
 				MinReplicas: new(int32(2)), MaxReplicas: most,
-				Metrics:  []v1alpha1.Metric{{Type: v1alpha1.MetricCPU, AverageUtilization: new(int32(50))}},
+				Metrics: []v1alpha1.Metric{{Type: v1alpha1.MetricCPU, AverageUtilization: new(int32(50))}},
 				// Just after a switch, what is measured of the new pods is from before they had any traffic.
 				Behavior: &v1alpha1.ScalingBehavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(40))}},
 			}
