@@ -66,10 +66,11 @@ func (r *Reconciler) finish(ctx context.Context, o *observation, plan rollout.Pl
 	if wait == 0 {
 		r.announce(o, plan, report)
 	}
-	if transient != nil && (after == 0 || after > backoff(attempts)) {
+	switch {
+	case transient == nil:
+	case after == 0 || after > backoff(attempts):
 		return ctrl.Result{}, transient
-	}
-	if transient != nil {
+	default:
 		ctrl.LoggerFrom(ctx).Error(transient, "Trying again when the next timer ends")
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
@@ -158,15 +159,6 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
 		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
 			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
-	}
-}
-
-// announceRoute tells that Gateways send no requests by spec.route.
-func (r *Reconciler) announceRoute(o *observation, report *v1alpha1.GinServiceStatus) {
-	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionRouteAccepted)
-	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionRouteAccepted)
-	if after != nil && after.Status == metav1.ConditionFalse && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
-		r.tell(o, corev1.EventTypeWarning, after.Reason, "Route", after.Message)
 	}
 }
 

@@ -37,13 +37,6 @@ type Reconciler struct {
 	routes *routes
 }
 
-// Analysis judges a revision by how its pods behave.
-type Analysis interface {
-	// Judge returns what is known of the rollout that status.rollout records, which has not ended. It has to come back soon: what takes
-	// time, it does on its own. An error is temporary: nothing is promoted while it lasts.
-	Judge(ctx context.Context, gs *v1alpha1.GinService) (rollout.Verdict, error)
-}
-
 var _ reconcile.Reconciler = (*Reconciler)(nil)
 
 // Reconcile brings the children of a GinService one step closer to what its spec asks for.

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -150,25 +149,6 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	o.state.Verdict = r.judge(ctx, gs)
 	return nil
 }
-
-// analysisRetry is how soon an analysis is asked again that could not answer.
-const analysisRetry = 5 * time.Second
-
-// judge asks the analysis, if there is one, about the rollout that is under way.
-func (r *Reconciler) judge(ctx context.Context, gs *v1alpha1.GinService) rollout.Verdict {
-	if record := gs.Status.Rollout; r.Analysis == nil || record == nil || rollout.Ended(record) {
-		return rollout.Verdict{}
-	}
-	verdict, err := r.Analysis.Judge(ctx, gs)
-	if err != nil {
-		return rollout.Verdict{Outcome: rollout.Analyzing, Message: shorten("the analysis fails and is tried again: "+err.Error(), maxVerdict), After: analysisRetry}
-	}
-	verdict.Message = shorten(verdict.Message, maxVerdict)
-	return verdict
-}
-
-// maxVerdict is how much of what an analysis says is told, in bytes. A message says more than that.
-const maxVerdict = 1024
 
 // want finds the revision that is wanted: that of spec, maybe with new pods, or the one that an annotation holds in its place. Where it can't
 // be had, what serves goes on as if nothing had changed, so that it can still be scaled and repaired.

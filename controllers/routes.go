@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -331,6 +332,15 @@ func sameParent(a, b *gatewayv1.ParentReference, namespace string) bool {
 	here := gatewayv1.Namespace(namespace)
 	return a.Name == b.Name && ptr.Deref(a.Namespace, here) == ptr.Deref(b.Namespace, here) &&
 		ptr.Deref(a.SectionName, "") == ptr.Deref(b.SectionName, "") && ptr.Deref(a.Port, 0) == ptr.Deref(b.Port, 0)
+}
+
+// announceRoute tells that Gateways send no requests by spec.route.
+func (r *Reconciler) announceRoute(o *observation, report *v1alpha1.GinServiceStatus) {
+	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionRouteAccepted)
+	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionRouteAccepted)
+	if after != nil && after.Status == metav1.ConditionFalse && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
+		r.tell(o, corev1.EventTypeWarning, after.Reason, "Route", after.Message)
+	}
 }
 
 // routeNews leaves out what else Gateways report.

@@ -59,9 +59,7 @@ func (w *world) pass() rollout.Plan {
 	if w.suspended() {
 		return w.hold(o)
 	}
-	w.noteApproval(o)
-	plan := rollout.Compute(o)
-	w.checkPlan(o, plan)
+	plan := w.plan(o)
 	writes := w.writes(plan)
 	if w.quiet && len(writes) > 0 {
 		w.fail("nothing has changed since the last pass, which had only its status to write, and yet this one writes: %s", writes[0].what)
@@ -83,6 +81,15 @@ func (w *world) pass() rollout.Plan {
 	return plan
 }
 
+// plan returns what the operator plans, which is checked.
+func (w *world) plan(o rollout.Observed) rollout.Plan {
+	w.t.Helper()
+	w.noteApproval(o)
+	plan := rollout.Compute(o)
+	w.checkPlan(o, plan)
+	return plan
+}
+
 func (w *world) suspended() bool { return w.spec.Suspend != nil && *w.spec.Suspend }
 
 // hold is a pass of an operator that may write nothing but status.
@@ -97,9 +104,7 @@ func (w *world) hold(o rollout.Observed) rollout.Plan {
 func (w *world) refuse(which int) {
 	w.t.Helper()
 	o := w.observe()
-	w.noteApproval(o)
-	plan := rollout.Compute(o)
-	w.checkPlan(o, plan)
+	plan := w.plan(o)
 	failed := false
 	for i, next := range w.writes(plan) {
 		moves := strings.HasPrefix(next.what, "THE ACTIVE SERVICE")
@@ -145,9 +150,7 @@ func (w *world) writeStatus(who string, plan rollout.Plan) {
 func (w *world) interrupt(after int) {
 	w.t.Helper()
 	o := w.observe()
-	w.noteApproval(o)
-	plan := rollout.Compute(o)
-	w.checkPlan(o, plan)
+	plan := w.plan(o)
 	for i, next := range w.writes(plan) {
 		if i == after {
 			w.log("operator", "dies")

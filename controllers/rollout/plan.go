@@ -373,21 +373,17 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 
 // wait plans for a preview that is ready, maybe for the first time, and not approved.
 func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
-	if !p.analyzed(record) {
-		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is analyzed: %s", p.idle, p.Verdict.Message)
-		if first {
-			p.tell(false, "PreviewReady", "%s", record.Message)
-		}
-		return
-	}
 	other := ""
 	if p.Approved != "" {
 		other = fmt.Sprintf(" (it is %s)", p.Approved)
 	}
-	if p.blueGreen().Promotion == v1alpha1.PromotionManual {
+	switch {
+	case !p.analyzed(record):
+		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is analyzed: %s", p.idle, p.Verdict.Message)
+	case p.blueGreen().Promotion == v1alpha1.PromotionManual:
 		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready: to promote it, set the annotation %s: %s%s",
 			p.idle, v1alpha1.AnnotationPromote, record.Revision, other)
-	} else {
+	default:
 		until := at(record.ReadyAt).Add(p.autoPromotionDelay())
 		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is promoted at %s, or once the annotation %s is %s",
 			p.idle, until.UTC().Format(time.RFC3339), v1alpha1.AnnotationPromote, record.Revision)
