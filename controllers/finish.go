@@ -148,7 +148,11 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 		}
 		r.tell(o, kind, transition.Reason, "Rollout", transition.Message)
 		transitions.WithLabelValues(transition.Reason).Inc()
-		r.measure(o, plan.Rollout, transition.Reason)
+		record := plan.Rollout
+		if transition.Reason == "RolloutCancelled" {
+			record = o.gs.Status.Rollout // a newer one may have begun since
+		}
+		r.measure(o, record, transition.Reason)
 	}
 	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionReady)
 	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)

@@ -15,7 +15,7 @@ var (
 
 	transitions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gin_operator_rollout_transitions_total",
-		Help: "Transitions of rollouts, by reason: RolloutStarted, PreviewReady, Promoted, RolloutCompleted, RolloutFailed, RolloutCancelled.",
+		Help: "Transitions of rollouts, by the reason of their event.",
 	}, []string{"reason"})
 
 	rolloutSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -33,9 +33,10 @@ func (p *planner) cutOver(record *v1alpha1.RolloutStatus, revision string) cutov
 	case ready && !p.Both:
 		record.OverlapReplicas, record.OverlapAt = new(p.count), nil
 	case !p.Both || !overlaps || p.lost(record, revision):
-		if p.Both && overlaps && !p.onlyOther() {
+		if (p.Both || record.OverlapReplicas != nil) && !p.onlyOther() { // or it was, and the record of that not written
 			p.excludeOverlap(record)
-			p.tell(true, "OverlapStopped", "%s serves alone again: %d of %d pods of %s are ready", p.current, p.Colors[p.idle].Available, p.count, p.idle)
+			p.tell(true, "OverlapStopped", "%s serves alone again: %d of %d pods of %s are ready",
+				p.current, min(p.Colors[p.idle].Available, p.count), p.count, p.idle)
 		}
 		record.OverlapReplicas, record.OverlapAt = nil, nil
 		return waiting
@@ -98,5 +99,13 @@ func (p *planner) untilAlone(record *v1alpha1.RolloutStatus) string {
 		return fmt.Sprintf("waiting for all pods of %s: %d of %d ready", p.idle, min(live.Available, p.count), p.count)
 	default:
 		return fmt.Sprintf("%s serves alone from %s on", p.idle, record.OverlapAt.Add(p.overlap()).UTC().Format(time.RFC3339))
+	}
+}
+
+// tellSwitching tells that traffic moves, unless the record says so already, or did before the pods broke that it moved to.
+func (p *planner) tellSwitching(record *v1alpha1.RolloutStatus, from, to v1alpha1.Color) {
+	broke := record.Step == v1alpha1.StepDeploying && record.ApprovedAt != nil && at(record.ApprovedAt).Before(p.Now)
+	if record.Step != v1alpha1.StepSwitching && !broke {
+		p.tell(false, "Switching", "moving traffic from %s to %s", from, to)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,29 +194,53 @@ func (w *world) hear(before status, transitions []rollout.Transition) {
 		}
 		about := fmt.Sprintf("rollout %d %s", w.starts, tr.Reason)
 		// The end of one rollout is told with the start of the next one only if they are told of in this order.
-		again := strings.HasPrefix(tr.Reason, "Overlap") // it begins anew once lost pods are back
+		again := strings.HasPrefix(tr.Reason, "Overlap") || tr.Reason == "ScalingUp" // once lost pods are back, it begins anew
 		if w.told[about]++; w.told[about] > 1 && !again {
 			w.fail("%s was told %d times", about, w.told[about])
 		}
 	}
-	was, is := before.rollout, w.status.rollout
+	w.checkTold(before.rollout, w.status.rollout, func(reason string) bool {
+		return slices.ContainsFunc(transitions, func(tr rollout.Transition) bool { return tr.Reason == reason })
+	})
+}
+
+// checkTold checks that a transition of the record was told.
+func (w *world) checkTold(was, is *v1alpha1.RolloutStatus, told func(reason string) bool) {
+	w.t.Helper()
 	if is == nil || was != nil && is.Step == was.Step && same(was.StartedAt, is.StartedAt) {
 		return
 	}
 	want := map[v1alpha1.RolloutStep]string{
 		v1alpha1.StepDraining: "Promoted", v1alpha1.StepCompleted: "RolloutCompleted", v1alpha1.StepFailed: "RolloutFailed",
-		v1alpha1.StepAborted: "RolloutAborted",
+		v1alpha1.StepAborted: "RolloutAborted", v1alpha1.StepScalingUp: "ScalingUp", v1alpha1.StepSwitching: "Switching",
 	}[is.Step]
-	if is.Step == v1alpha1.StepCancelled && was != nil && was.Step != v1alpha1.StepFailed && was.Step != v1alpha1.StepAborted {
-		want = "RolloutCancelled"
+	if was != nil {
+		want = w.adjusted(want, was, is, told)
 	}
-	for _, tr := range transitions {
-		if tr.Reason == want {
-			return
-		}
-	}
-	if want != "" {
+	if want != "" && !told(want) {
 		w.fail("the rollout is %s now, and nobody was told %s", is.Step, want)
+	}
+}
+
+// adjusted returns what is to be told where the step before decides on it.
+func (w *world) adjusted(want string, was, is *v1alpha1.RolloutStatus, told func(reason string) bool) string {
+	w.t.Helper()
+	if !same(was.StartedAt, is.StartedAt) {
+		served := was.Step == v1alpha1.StepSwitching || was.Step == v1alpha1.StepDraining
+		if was.Revision != is.Revision && !rollout.Ended(was) && !served && !told("RolloutCancelled") {
+			w.fail("revision %s gave way to %s, and nobody was told", was.Revision, is.Revision)
+		}
+		return want
+	}
+	switch {
+	case is.Step == v1alpha1.StepCancelled && !rollout.Stopped(was.Step):
+		return "RolloutCancelled"
+	case is.Step == v1alpha1.StepScalingUp && was.Step == v1alpha1.StepOverlapping && !told(want):
+		return "OverlapStopped"
+	case is.Step == v1alpha1.StepSwitching && was.Step == v1alpha1.StepDeploying && was.ApprovedAt != nil:
+		return "" // it was told before pods broke
+	default:
+		return want
 	}
 }
 

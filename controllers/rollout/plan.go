@@ -173,6 +173,7 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 		return false
 	default:
 		p.abort(record, why, fmt.Sprintf("traffic goes back to %s", p.idle))
+		record.OverlapReplicas, record.OverlapAt = nil, nil // those of the way here
 	}
 	aborted, _, _ := strings.Cut(record.Message, "; ")
 	p.plan.Colors[p.idle] = Target{Revision: warm.Revision, Replicas: p.count}
@@ -207,6 +208,7 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 	case (idle.Replicas == 0 || down) && p.overdue(since):
 		p.fail(record, trafficStays, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
 	case idle.Replicas > 0 && !down:
+		p.tellSwitching(record, p.idle, p.current)
 		p.step(record, v1alpha1.StepSwitching, "waiting for the EndpointSlices to show %s alone (%s %d, %s %d ready)",
 			p.current, p.current, p.ActiveEndpoints[p.current], p.idle, p.ActiveEndpoints[p.idle])
 	default:
@@ -404,6 +406,7 @@ func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 	switch {
 	case cutover == moved:
 		letGo(record)
+		p.tellSwitching(record, p.current, p.idle)
 		p.step(record, v1alpha1.StepSwitching, "moving traffic from %s to %s", p.current, p.idle)
 	case cutover == shared:
 		p.step(record, v1alpha1.StepOverlapping, "%s and %s both serve; %s", p.current, p.idle, p.untilAlone(record))
@@ -414,8 +417,11 @@ func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 		p.fail(record, trafficStays, "%d of %d pods of %s became ready within %s of the approval", p.fresh(live), p.count, p.idle, p.deadline())
 		p.abandon(record)
 	default:
+		if record.Step == v1alpha1.StepDeploying || record.Step == v1alpha1.StepWaitingForPromotion || record.Step == v1alpha1.StepOverlapping && p.onlyOther() {
+			p.tell(false, "ScalingUp", "revision %s is approved: traffic moves once %s of it are ready in %s", record.Revision, podCount(p.count), p.idle)
+		}
 		p.step(record, v1alpha1.StepScalingUp, "growing %s to what serves: %d of %d pods ready, %d in the EndpointSlices",
-			p.idle, p.fresh(live), p.count, p.freshEndpoints())
+			p.idle, min(p.fresh(live), p.count), p.count, p.freshEndpoints())
 		p.lookAgain(record.ApprovedAt, p.deadline())
 	}
 }

@@ -13,24 +13,38 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 	before := p.plan.Rollout
 	record := &v1alpha1.RolloutStatus{Revision: p.Wanted, Step: v1alpha1.StepDeploying, Since: p.now(), StartedAt: p.now(), Retry: p.Retry}
 	serving, exists := p.Colors[p.current]
-	idle := p.Colors[p.idle]
 	if exists && serving.Revision != p.Wanted && serving.Replicas > 0 &&
 		p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && serving.Replicas != *p.Spec.Replicas {
 		record.HeldReplicas, record.WantedReplicas = new(serving.Replicas), new(*p.Spec.Replicas)
 	}
-	// The other colour has served before: it was not the preview of a revision that has never been approved.
-	warm := before != nil && !p.rolls() && before.Revision == serving.Revision && besideAnother(before) &&
-		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
-	if warm && idle.Revision == p.Wanted && idle.Replicas > 0 && idle.Available > 0 {
-		record.Rollback, record.ApprovedAt = true, record.StartedAt
-	}
+	p.markRollback(record, before)
 	p.plan.Rollout = record
+	if before != nil && before.Revision != record.Revision && !Ended(before) && !promoted(before) {
+		p.tell(false, "RolloutCancelled", "revision %s gives way to revision %s", before.Revision, record.Revision)
+	}
 	p.tell(false, "RolloutStarted", "%s", p.startMessage(record, exists))
 	return record
 }
 
+// markRollback marks a new record whose revision has served before and is still warm, or was until traffic moved back to it. It needs no approval.
+func (p *planner) markRollback(record, before *v1alpha1.RolloutStatus) {
+	// Both colours have served then: none is the preview of a revision that has never been approved.
+	warm := before != nil && !p.rolls() && besideAnother(before) &&
+		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
+	serving, idle := p.Colors[p.current], p.Colors[p.idle]
+	switch {
+	case !warm || idle.Replicas == 0:
+	case before.Revision == serving.Revision && idle.Revision == p.Wanted && idle.Available > 0:
+		record.Rollback, record.ApprovedAt = true, record.StartedAt
+	case before.Revision == idle.Revision && serving.Revision == p.Wanted:
+		record.Rollback = true
+	}
+}
+
 func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) string {
 	switch {
+	case record.Rollback && p.Colors[p.current].Revision == record.Revision:
+		return fmt.Sprintf("going back to revision %s, which was still warm in %s", record.Revision, p.current)
 	case !exists || p.Colors[p.current].Revision == record.Revision:
 		return fmt.Sprintf("starting revision %s as %s", record.Revision, p.current)
 	case p.Restart:

@@ -37,6 +37,9 @@ func (p *planner) roll() {
 		return
 	}
 	if record.ReplacedRevision == "" {
+		if idle := p.Colors[p.idle]; idle.Revision == p.Wanted && idle.Replicas > 0 {
+			p.tell(false, "StrategyChanged", "revision %s replaces the pods in %s from now on; its preview in %s goes", p.Wanted, p.current, p.idle)
+		}
 		p.replace(record, p.replaced(before, serving.Revision))
 	}
 	p.plan.Colors[p.current] = Target{Revision: p.Wanted, Replicas: p.count}

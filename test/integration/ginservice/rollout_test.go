@@ -104,6 +104,7 @@ var _ = Describe("a rollout", func() {
 		s.eventually(ctx, func(g Gomega, _ *v1alpha1.GinService) {
 			g.Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(2), HaveEach(HavePrefix("hello-green-"))))
 		})
+		Expect(s.events(ctx, "RolloutCancelled")).To(ConsistOf(ContainSubstring("gives way to revision " + s.get(ctx).Status.ActiveRevision)))
 	})
 
 	It("lets go of a preview that is taken back", func(ctx SpecContext) {
@@ -137,6 +138,18 @@ var _ = Describe("a rollout", func() {
 		Expect(gs.Status.Rollout.Rollback).To(BeTrue())
 		Expect(s.podNames(ctx, v1alpha1.Blue)).To(Equal(pods), "the same pods serve again")
 		Expect(s.configOf(ctx, v1alpha1.Blue)).To(Equal(map[string]string{"GREETING": "hello"}))
+
+		By("and forth again, which needs no approval either")
+		pods = s.podNames(ctx, v1alpha1.Green)
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image, gs.Spec.Config = image(s.namespace, "v2"), map[string]string{"GREETING": "hi"}
+			delete(gs.Annotations, v1alpha1.AnnotationPromote)
+		})
+		s.eventuallyServes(ctx, "v2")
+		Expect(s.get(ctx).Status.Rollout.Rollback).To(BeTrue())
+		Expect(s.podNames(ctx, v1alpha1.Green)).To(Equal(pods))
+		Eventually(s.events).WithArguments(ctx, "RolloutStarted").Should(ContainElements(
+			And(HavePrefix("going back to revision "+first), HaveSuffix("in blue")), And(HavePrefix("going back to revision"), HaveSuffix("in green"))))
 	})
 
 	It("goes back to a revision whose pods are gone as a normal rollout, with its old configuration", func(ctx SpecContext) {
