@@ -51,9 +51,13 @@ func (r *Reconciler) askPods(ctx context.Context, o *observation, plan rollout.P
 	if !failing && !r.worthAsking(o, live, before) {
 		return remembered, nil
 	}
+	// Others of the same colour are of a revision that is on its way out, and their trouble may be what this one mends.
+	labels := resources.SelectorLabels(o.gs, color)
+	if labels[v1alpha1.LabelRevision] = target.Revision; failing {
+		labels[v1alpha1.LabelRevision] = plan.Rollout.Revision
+	}
 	var pods corev1.PodList
-	err := r.Live.List(ctx, &pods, client.InNamespace(o.gs.Namespace), client.MatchingLabels(resources.SelectorLabels(o.gs, color)),
-		client.Limit(askedPods))
+	err := r.Live.List(ctx, &pods, client.InNamespace(o.gs.Namespace), client.MatchingLabels(labels), client.Limit(askedPods))
 	switch {
 	case apierrors.IsForbidden(err):
 		return remembered, nil // that something is wrong can be told without the why

@@ -120,6 +120,7 @@ func TestAskPods(t *testing.T) {
 		asked     bool // a moment ago
 		available int32
 		none      bool // the Deployment has made no pods
+		outgoing  bool // the pods are of the revision before
 		want      string
 		asks      int
 	}{
@@ -128,6 +129,7 @@ func TestAskPods(t *testing.T) {
 		"a service whose pods were asked a moment ago": {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "new", asked: true, want: "the answer"},
 		"an answer about the revision before":          {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "old", asked: true},
 		"a rollout that fails in this pass":            {ready: condition("RollingOut", "", time.Second), before: "new", failing: true, asked: true, want: crashes, asks: 1},
+		"pods of a revision that goes":                 {ready: condition("RollingOut", "", time.Minute), before: "new", outgoing: true, asks: 1},
 		"pods that are not there yet":                  {ready: condition("RollingOut", "", time.Minute), before: "new", none: true},
 		"pods that have all become ready":              {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "new", available: 2},
 	} {
@@ -150,6 +152,9 @@ func TestAskPods(t *testing.T) {
 			}
 			broken := pod("green-1", crashed(3, running(time.Second)))
 			broken.Labels = resources.SelectorLabels(gs, v1alpha1.Green)
+			if broken.Labels[v1alpha1.LabelRevision] = "new"; tc.outgoing {
+				broken.Labels[v1alpha1.LabelRevision] = "old"
+			}
 			asks := 0
 			w := newWorld(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 				asks++
