@@ -18,12 +18,18 @@ const (
 	TemplateVersion = "1"
 )
 
-const defaultProgressDeadlineSeconds int32 = 600
+const (
+	defaultProgressDeadlineSeconds int32 = 600
+	// keptReplicaSets is how many old ReplicaSets a Deployment keeps. The history of a GinService is in ControllerRevisions, and going back is
+	// a matter of colours; but the disruption controller looks for the ReplicaSet of each pod that drains, also when two changes follow one
+	// another, and warns where it is gone.
+	keptReplicaSets int32 = 2
+)
 
 // Deployment is the Deployment of one colour of gs, holding rev with that many replicas.
 //
 // A colour whose template changes while it has pods keeps them until as many new ones are ready, unless the strategy is to replace them
-// a few at a time. It keeps no old ReplicaSets: the history of a GinService is in ControllerRevisions, and going back is a matter of colours.
+// a few at a time.
 func Deployment(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision, replicas int32) *appsv1ac.DeploymentApplyConfiguration {
 	surge, unavailable := RollingLimits(gs.Spec.Strategy)
 	spec := appsv1ac.DeploymentSpec().
@@ -32,7 +38,7 @@ func Deployment(gs *v1alpha1.GinService, color v1alpha1.Color, rev Revision, rep
 		WithStrategy(appsv1ac.DeploymentStrategy().
 			WithType(appsv1.RollingUpdateDeploymentStrategyType).
 			WithRollingUpdate(appsv1ac.RollingUpdateDeployment().WithMaxSurge(surge).WithMaxUnavailable(unavailable))).
-		WithRevisionHistoryLimit(0).
+		WithRevisionHistoryLimit(keptReplicaSets).
 		WithProgressDeadlineSeconds(valueOr(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadlineSeconds)).
 		WithTemplate(podTemplate(gs, color, rev))
 	if seconds := valueOr(gs.Spec.MinReadySeconds, 0); seconds > 0 { // 0 is left out by the API server.

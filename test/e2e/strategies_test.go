@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,6 +65,7 @@ var _ = Describe("the strategy", func() {
 		awaitStep(ctx, gs, v1alpha1.StepWaitingForPromotion)
 		change(ctx, gs, rolling)
 		serves(v1alpha1.Green)
+		Expect(eventsOf(ctx, gs, corev1.EventTypeNormal)).To(ContainElement(HaveField("Reason", "StrategyChanged")))
 
 		By("setting blue/green when some of the pods are replaced")
 		change(ctx, gs, configured("STEP", "4"))
@@ -86,5 +88,12 @@ var _ = Describe("the strategy", func() {
 		serves(v1alpha1.Blue)
 		awaitStep(ctx, gs, v1alpha1.StepCompleted)
 		expectNoneFailed(ctx, traffic)
+
+		By("looking for a disruption budget that could not count its pods")
+		var events corev1.EventList
+		Expect(cluster.Client.List(ctx, &events, client.InNamespace(gs.Namespace))).To(Succeed())
+		for _, event := range events.Items {
+			Expect(event.Reason).NotTo(Equal("CalculateExpectedPodCountFailed"), event.Message)
+		}
 	}, SpecTimeout(10*time.Minute))
 })
