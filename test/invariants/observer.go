@@ -14,12 +14,16 @@ import (
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -47,9 +51,12 @@ type step struct {
 func Observe(c client.WithWatch, namespace, name string) (*Observer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &Observer{name: name, cancel: cancel}
-	for _, list := range []client.ObjectList{&v1alpha1.GinServiceList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{}, &discoveryv1.EndpointSliceList{}} {
+	for _, list := range watched() {
 		// What is there already comes as an addition, with the version of its last change.
 		w, err := c.Watch(ctx, list, client.InNamespace(namespace))
+		if _, optional := list.(*gatewayv1.HTTPRouteList); optional && (apimeta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+			continue
+		}
 		if err != nil {
 			cancel()
 			return nil, fmt.Errorf("watching: %w", err)
@@ -63,6 +70,15 @@ func Observe(c client.WithWatch, namespace, name string) (*Observer, error) {
 		})
 	}
 	return o, nil
+}
+
+// watched are the kinds of all that an operator writes in the namespace of a GinService, and of what tells who can be reached.
+func watched() []client.ObjectList {
+	return []client.ObjectList{
+		&v1alpha1.GinServiceList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{}, &discoveryv1.EndpointSliceList{},
+		&corev1.ConfigMapList{}, &appsv1.ControllerRevisionList{}, &autoscalingv2.HorizontalPodAutoscalerList{},
+		&policyv1.PodDisruptionBudgetList{}, &gatewayv1.HTTPRouteList{},
+	}
 }
 
 // follow notes all that a watch tells, and watches anew where the API server ends it after its time.

@@ -61,6 +61,13 @@ func deployment(by string, color v1alpha1.Color, replicas int32) client.Object {
 	return d
 }
 
+// settings is a ConfigMap that no GinService controls, as the operator wrote it.
+func settings(value string) client.Object {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "settings", UID: "settings", ManagedFields: fields(operator, `{"f:data":{"`+value+`":{}}}`),
+	}}
+}
+
 func slice(role string, pods ...string) client.Object {
 	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: role, UID: types.UID(role), Labels: map[string]string{
 		v1alpha1.LabelUID: "uid", v1alpha1.LabelRole: role,
@@ -87,6 +94,9 @@ func atPeace() []client.Object {
 func TestReplay(t *testing.T) {
 	foreign := deployment(operator, v1alpha1.Blue, 5)
 	foreign.SetOwnerReferences(nil)
+	robbed := deployment(operator, v1alpha1.Blue, 3)
+	robbed.SetOwnerReferences(nil)
+	robbed.SetManagedFields(fields(operator, `{"f:spec":{"f:replicas":{}}}`))
 	bothColors := active(map[string]string{v1alpha1.LabelUID: "uid"}, v1alpha1.Blue)
 	all := slice(v1alpha1.RoleActive, "blue-1", "blue-2", "blue-3", "green-1", "green-2", "green-3")
 	green := slice(v1alpha1.RoleActive, "green-1", "green-2", "green-3")
@@ -114,6 +124,8 @@ func TestReplay(t *testing.T) {
 		"the last healthy pods":           {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive), ginService("kubectl", 3), deployment(operator, v1alpha1.Green, 0)}, "last healthy pods"},
 		"the autoscaler's number":         {[]client.Object{ginService("hpa", 7)}, ""},
 		"the operator's number":           {[]client.Object{ginService(operator, 7)}, "changed spec.replicas from 3 to 7"},
+		"somebody takes its owner away":   {[]client.Object{robbed}, ""},
+		"a write to somebody's settings":  {[]client.Object{settings("1"), settings("2")}, "which no GinService controls"},
 		"a write to what it does not own": {[]client.Object{foreign}, "which no GinService controls"},
 	} {
 		t.Run(name, func(t *testing.T) {
