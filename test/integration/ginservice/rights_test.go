@@ -99,6 +99,13 @@ func readManifest(into any, path ...string) {
 	Expect(yaml.UnmarshalStrict(text, into)).To(Succeed())
 }
 
+func managerRole() *rbacv1.ClusterRole {
+	GinkgoHelper()
+	role := &rbacv1.ClusterRole{}
+	readManifest(role, "rbac", "role.yaml")
+	return role
+}
+
 // foreigners are objects that have the names of a GinService's children, one of each kind.
 func foreigners(gs *v1alpha1.GinService) []client.Object {
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: gs.Namespace, Name: name} }
@@ -121,8 +128,7 @@ func foreigners(gs *v1alpha1.GinService) []client.Object {
 var _ = Describe("the operator's rights", func() {
 	It("are enough for all that it does, and none of them is without a use", func(ctx SpecContext) {
 		installGatewayAPI(ctx)
-		role, binding := &rbacv1.ClusterRole{}, &rbacv1.ClusterRoleBinding{}
-		readManifest(role, "rbac", "role.yaml")
+		role, binding := managerRole(), &rbacv1.ClusterRoleBinding{}
 		readManifest(binding, "rbac", "role_binding.yaml")
 		for _, object := range []client.Object{role, binding} {
 			Expect(k8s.Create(ctx, object)).To(Succeed())

@@ -3,18 +3,22 @@ package ginservice
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers"
 	"github.com/gin-operator/gin-operator/test/gatewayapi"
 )
 
@@ -193,6 +197,59 @@ var _ = Describe("a route", func() {
 		other.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Route = nil })
 		startOperator()
 		Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, other.key(), &gatewayv1.HTTPRoute{})) }).Should(BeTrue())
+		routeOf(ctx, s)
+	})
+
+	// grant makes an account that may do in a namespace what rules say.
+	grant := func(ctx SpecContext, namespace string, rules []rbacv1.PolicyRule) (*rbacv1.Role, *rest.Config) {
+		GinkgoHelper()
+		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "manager"}, Rules: rules}
+		Expect(k8s.Create(ctx, role)).To(Succeed())
+		Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "manager"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "manager"}},
+		})).To(Succeed())
+		cfg, err := plane.AddServiceAccount(namespace, "manager")
+		Expect(err).NotTo(HaveOccurred())
+		return role, cfg
+	}
+
+	It("is made by an operator that may do nothing outside of its namespace, for Gateways in another one", func(ctx SpecContext) {
+		installGatewayAPI(ctx)
+		namespace := newNamespace(ctx)
+		_, cfg := grant(ctx, namespace, managerRole().Rules)
+		startOperatorIn(namespace, cfg, func(r *controllers.Reconciler) { r.GatewayNamespace = "gateways" })
+		s := createIn(ctx, namespace, "hello", routed)
+		s.eventuallyServes(ctx, "v1")
+		route := routeOf(ctx, s)
+		for _, parent := range route.Spec.ParentRefs {
+			Expect(parent.Namespace).To(HaveValue(BeEquivalentTo("gateways")))
+		}
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonGatewayUnknown)).To(ContainSubstring("exists in namespace gateways"))
+		report(ctx, route, metav1.ConditionTrue, "Accepted", "")
+		s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonAccepted)
+	})
+
+	It("holds nothing up where the operator has no right to HTTPRoutes, and comes with it", func(ctx SpecContext) {
+		installGatewayAPI(ctx)
+		namespace := newNamespace(ctx)
+		all := managerRole().Rules
+		role, cfg := grant(ctx, namespace, slices.DeleteFunc(slices.Clone(all), func(rule rbacv1.PolicyRule) bool {
+			return slices.Contains(rule.APIGroups, gatewayv1.GroupName)
+		}))
+		Expect(len(role.Rules)).To(BeNumerically("<", len(all)))
+		startOperatorIn(namespace, cfg)
+		s := createIn(ctx, namespace, "hello", routed, scaleDownDelay(0))
+		s.eventuallyServes(ctx, "v1")
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionRouteAccepted, v1alpha1.ReasonGatewayUnknown)).To(ContainSubstring("see the log of the operator"))
+		s.release(ctx, "v2")
+		s.eventuallyServes(ctx, "v2")
+		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
+		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
+
+		role.Rules = all
+		Expect(k8s.Update(ctx, role)).To(Succeed())
 		routeOf(ctx, s)
 	})
 })

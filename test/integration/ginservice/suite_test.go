@@ -74,12 +74,18 @@ func startOperator(configure ...func(*controllers.Reconciler)) *operator {
 
 func startOperatorAs(cfg *rest.Config, configure ...func(*controllers.Reconciler)) *operator {
 	GinkgoHelper()
+	return startOperatorIn("", cfg, configure...)
+}
+
+// startOperatorIn starts one that looks after a namespace, or after all of them.
+func startOperatorIn(namespace string, cfg *rest.Config, configure ...func(*controllers.Reconciler)) *operator {
+	GinkgoHelper()
 	o := &operator{requests: &counting.Counter{}}
 	o.requests.KeepLog()
 	cfg.Wrap(o.requests.Wrap)
 	manager, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:     scheme,
-		Cache:      controllers.CacheOptions(""),
+		Cache:      controllers.CacheOptions(namespace),
 		Client:     controllers.ClientOptions(),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: controllerconfig.Controller{SkipNameValidation: new(true)},
