@@ -15,8 +15,8 @@ PLATFORMS ?= linux/amd64,linux/arm64
 TEST_FLAGS ?=
 # Flags for `make model`, such as MODEL_FLAGS="-model.changes=2 -model.faults=1".
 MODEL_FLAGS ?=
-# Flags for `make soak`: how many promotions and rollbacks, and for how long at most.
-SOAK_FLAGS ?= -soak.promotions=100 -soak.for=3h
+# Flags for `make soak`: how many promotions and rollbacks, for how long at most, and what a switch may do to the p99 latency.
+SOAK_FLAGS ?= -soak.promotions=100 -soak.for=3h -soak.max-ratio=1.5
 # Flags for `make bench`, such as BENCH_FLAGS="-n 1000"; bin/bench -help lists them.
 BENCH_FLAGS ?=
 
