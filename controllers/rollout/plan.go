@@ -256,6 +256,11 @@ func (p *planner) needed() bool {
 	return lastHealthy || p.ActiveEndpoints[p.idle] > 0
 }
 
+// down reports whether the colour that serves is to have pods, and nobody can be reached there.
+func (p *planner) down() bool {
+	return p.count > 0 && p.Colors[p.current].Available == 0 && p.ActiveEndpoints[p.current] == 0
+}
+
 // mustReplaceInPlace reports whether the wanted revision has to go into the colour that serves: where that colour has nothing to lose,
 // and the other one must not be touched because it has the only healthy pods, or where nothing exists yet.
 func (p *planner) mustReplaceInPlace() bool {
@@ -341,7 +346,7 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		record.ReadyAt = p.now()
 	}
 	switch {
-	case record.ReadyAt != nil && p.approved(record, false) && p.analyzed(record):
+	case record.ReadyAt != nil && p.approved(record, first && p.down()) && p.analyzed(record):
 		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
 		record.ApprovedAt = p.now()
 		return true
@@ -458,7 +463,8 @@ func (p *planner) holds(record *v1alpha1.RolloutStatus) bool {
 		p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && *p.Spec.Replicas == *record.WantedReplicas
 }
 
-// approved reports whether the revision may take traffic. An approval names its revision, so that it can't let something newer in.
+// approved reports whether the revision may take traffic. An approval names its revision, so that it can't let something newer in. If it is
+// urgent, because nothing serves, it waits for no time to pass.
 func (p *planner) approved(record *v1alpha1.RolloutStatus, urgent bool) bool {
 	switch {
 	case p.Approved == record.Revision || p.Restart:

@@ -347,6 +347,17 @@ var faults = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
+	"what serves breaks, and a fix arrives that would be looked at for a while": {
+		guards: "nobody waits for autoPromotionSeconds while nothing serves",
+		tell: func(w *world) {
+			w.blueGreen().AutoPromotionSeconds = new(int32(300))
+			served(w, "v1")
+			w.breakRevision("v1")
+			w.settle()
+			w.image("v2")
+			w.wait(time.Minute)
+		},
+	},
 	"the EndpointSlices confirm a switch only after the deadline": {
 		guards: "an operator that waits for the EndpointSlices sleeps, and the old pods stay as long as it takes",
 		tell: func(w *world) {
