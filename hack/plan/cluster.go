@@ -112,6 +112,9 @@ func (c *cluster) conclude(next time.Time) {
 
 func (c *cluster) act(a action) {
 	record := c.gs.Status.Rollout
+	if record == nil {
+		record = &v1alpha1.RolloutStatus{Revision: c.wanted}
+	}
 	annotate := func(key, value string) {
 		if c.gs.Annotations == nil {
 			c.gs.Annotations = map[string]string{}
