@@ -165,12 +165,24 @@ func (o *observation) want() {
 	if resources.Names(o.state.Approved, o.wanted.Name) {
 		o.state.Approved = o.wanted.Name
 	}
-	if resources.Names(o.state.Aborted, o.wanted.Name) && !o.state.Restart {
+	if resources.Names(o.state.Aborted, o.wanted.Name) {
 		o.state.Aborted = o.wanted.Name
 	}
 	if o.invalid != nil {
-		o.state.Wanted = cmp.Or(serving, o.wanted.Name)
+		o.state.Wanted = cmp.Or(o.underWay(), serving, o.wanted.Name)
 	}
+}
+
+// underWay returns the revision of a rollout that has not ended, if it is still known.
+func (o *observation) underWay() string {
+	record := o.gs.Status.Rollout
+	if record == nil || rollout.Ended(record) {
+		return ""
+	}
+	if _, known := o.revision(record.Revision); !known {
+		return ""
+	}
+	return record.Revision
 }
 
 // hold takes a revision from the history in place of that of spec.

@@ -128,6 +128,23 @@ var _ = Describe("a restart", func() {
 		s.eventuallyServes(ctx, "v2")
 	})
 
+	It("moves no traffic where an abort names the revision that serves", func(ctx SpecContext) {
+		s := started(ctx, replicas(1))
+		first := s.get(ctx).Status.ActiveRevision
+		s.annotate(ctx, v1alpha1.AnnotationAbort, first)
+		s.change(ctx, restartedAt("now"))
+		s.eventuallyStep(ctx, v1alpha1.StepAborted)
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonAborted)).To(ContainSubstring("remove the annotation " + v1alpha1.AnnotationAbort))
+		Consistently(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		Expect(s.get(ctx).Status.ActiveRevision).To(Equal(first))
+		s.change(ctx, forget(v1alpha1.AnnotationAbort))
+		s.annotate(ctx, v1alpha1.AnnotationRetry, s.get(ctx).Status.Rollout.Revision)
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.ActiveRevision).To(HavePrefix(first + "-"))
+		})
+		s.eventuallyServes(ctx, "v1")
+	})
+
 	It("is undone by the revision that it restarted", func(ctx SpecContext) {
 		s := started(ctx, replicas(2), scaleDownDelay(600))
 		first, before := s.get(ctx).Status.ActiveRevision, s.podNames(ctx, v1alpha1.Blue)
@@ -192,6 +209,23 @@ var _ = Describe("a rollback by annotation", func() {
 		s.annotate(ctx, v1alpha1.AnnotationRollback, first)
 		Eventually(s.activeColor).WithArguments(ctx).WithTimeout(5 * time.Second).Should(Equal(v1alpha1.Blue))
 		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
+	})
+
+	It("ends no rollout that is under way where the history has no such revision", func(ctx SpecContext) {
+		s := started(ctx, manual, replicas(1))
+		s.release(ctx, "v2")
+		second := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision
+		s.annotate(ctx, v1alpha1.AnnotationRollback, "nothing")
+		s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonUnknownRevision)
+		s.poke(ctx)
+		gs := s.get(ctx)
+		Expect(gs.Status.Rollout.Step).To(Equal(v1alpha1.StepWaitingForPromotion))
+		Expect(gs.Status.PreviewRevision).To(Equal(second))
+		s.change(ctx, forget(v1alpha1.AnnotationRollback))
+		s.promote(ctx, second)
+		s.eventuallyServes(ctx, "v2")
+		Expect(s.events(ctx, "RolloutCancelled")).To(BeEmpty())
+		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(2))
 	})
 
 	It("changes nothing where the history has no such revision, and says what it has", func(ctx SpecContext) {
