@@ -59,7 +59,7 @@ func colorStatus(o *observation, plan rollout.Plan, color v1alpha1.Color, target
 		status.Role = v1alpha1.RoleColorActive
 	case target.Replicas == 0:
 		status.Role = v1alpha1.RoleColorIdle
-	case record != nil && (record.Step == v1alpha1.StepSwitching || record.Step == v1alpha1.StepDraining):
+	case record != nil && (record.Step == v1alpha1.StepSwitching || record.Step == v1alpha1.StepDraining || record.WarmRevision == target.Revision):
 		status.Role = v1alpha1.RoleColorWarm
 	}
 	return status

@@ -177,6 +177,11 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	WantedReplicas *int32 `json:"wantedReplicas,omitempty"`
 
+	// warmRevision is a revision that has served before and is warm in the other colour, where this one goes into the colour that serves.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	WarmRevision string `json:"warmRevision,omitempty"`
+
 	// replacedRevision is the revision whose pods are replaced, with strategy RollingUpdate: what they go back to if the rollout fails.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -203,7 +208,8 @@ type RolloutStatus struct {
 	// +optional
 	OverlapAt *metav1.MicroTime `json:"overlapAt,omitempty"`
 
-	// switchedAt is when the EndpointSlices showed the new colour alone. scaleDownDelaySeconds counts from here.
+	// switchedAt is when the EndpointSlices showed the new colour alone, or when most of its pods were healthy again after that. scaleDownDelaySeconds
+	// counts from here. It is missing while few of them are.
 	// +optional
 	SwitchedAt *metav1.MicroTime `json:"switchedAt,omitempty"`
 

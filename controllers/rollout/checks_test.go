@@ -70,7 +70,7 @@ func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Pla
 		"traffic moves to a colour that still has pods of another revision")
 	expect(next.Available >= plan.Serving && o.PreviewEndpoints[to] >= plan.Serving && o.Previewed.Revision == next.Revision,
 		"traffic moves to a colour that is not shown ready with as many pods as serve")
-	expect(plan.Colors[to].Replicas == plan.Serving, "the colour that traffic moves to gets another number of pods than serve")
+	expect(plan.Colors[to].Replicas == plan.Serving || plan.Serving == 0, "the colour that traffic moves to gets another number of pods than serve")
 }
 
 // checkServing checks what becomes of the colour that the active Service selects.

@@ -45,10 +45,10 @@ func (p *planner) cutOver(record *v1alpha1.RolloutStatus, revision string) cutov
 	return shared
 }
 
-// onlyOther reports whether both colours are selected, and only the other one can be reached.
+// onlyOther reports whether both colours are selected, and only the other one can be reached, or will be once the EndpointSlices have it.
 func (p *planner) onlyOther() bool {
 	down := p.ActiveEndpoints[p.current] == 0 || p.Colors[p.current].Available == 0
-	return p.Both && down && p.ActiveEndpoints[p.idle] > 0
+	return p.Both && down && (p.ActiveEndpoints[p.idle] > 0 || p.Colors[p.idle].Available > 0)
 }
 
 // lost reports whether the other colour has lost pods since both began to serve. It may have more to come, if what serves was scaled up

@@ -226,8 +226,8 @@ func (w *world) checkTold(was, is *v1alpha1.RolloutStatus, told func(reason stri
 func (w *world) adjusted(want string, was, is *v1alpha1.RolloutStatus, told func(reason string) bool) string {
 	w.t.Helper()
 	if !same(was.StartedAt, is.StartedAt) {
-		served := was.Step == v1alpha1.StepSwitching || was.Step == v1alpha1.StepDraining
-		if was.Revision != is.Revision && !rollout.Ended(was) && !served && !told("RolloutCancelled") {
+		preview := was.Step == v1alpha1.StepWaitingForPromotion || was.Step == v1alpha1.StepScalingUp || was.Step == v1alpha1.StepOverlapping
+		if was.Revision != is.Revision && preview && was.WarmRevision == "" && !told("RolloutCancelled") {
 			w.fail("revision %s gave way to %s, and nobody was told", was.Revision, is.Revision)
 		}
 		return want

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -153,41 +152,14 @@ func (p *planner) settle() {
 		if p.goBack(record) {
 			return
 		}
+		if record.Step == v1alpha1.StepAborted && p.objection(record) != "" {
+			return // it serves on, because there is nothing to go back to, and that is no promotion
+		}
 		if p.conclude(record); Stopped(record.Step) {
 			return // the other colour is no preview that failed: it served before, or it has the last healthy pods
 		}
 	}
 	p.releaseIdle(record)
-}
-
-// goBack plans the way back to the colour that served before, if the rollout is aborted while that one is still warm, and reports whether
-// it is.
-func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
-	warm := p.Colors[p.idle]
-	if warm.Replicas == 0 || p.count == 0 || !besideAnother(record) {
-		return false
-	}
-	switch why := p.objection(record); {
-	case record.Step == v1alpha1.StepAborted:
-	case record.Step == v1alpha1.StepCompleted || why == "":
-		return false
-	default:
-		p.abort(record, why, fmt.Sprintf("traffic goes back to %s", p.idle))
-		record.OverlapReplicas, record.OverlapAt = nil, nil // those of the way here
-	}
-	aborted, _, _ := strings.Cut(record.Message, "; ")
-	p.plan.Colors[p.idle] = Target{Revision: warm.Revision, Replicas: p.count}
-	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
-	switch p.cutOver(record, warm.Revision) {
-	case waiting:
-	case shared:
-		p.step(record, v1alpha1.StepAborted, "%s; %s and %s both serve, %s", aborted, p.current, p.idle, p.untilAlone(record))
-	case moved:
-		p.step(record, v1alpha1.StepAborted, "%s; %s serves again", aborted, p.idle)
-		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
-		p.lookAgain(record.EndedAt, p.abortScaleDownDelay())
-	}
-	return true
 }
 
 // conclude moves the record of the wanted revision, which serves already, towards its end.
@@ -215,45 +187,6 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 		p.step(record, v1alpha1.StepDeploying, "waiting for the first pods: %d of %d ready", live.Available, p.count)
 		p.lookAgain(since, p.deadline())
 	}
-}
-
-// releaseIdle plans the end of the other colour's pods, once nothing can need them any more.
-func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
-	idle, exists := p.Colors[p.idle]
-	since, delay := record.SwitchedAt, p.scaleDownDelay()
-	switch record.Step {
-	case v1alpha1.StepDraining:
-	case v1alpha1.StepCancelled, v1alpha1.StepFailed, v1alpha1.StepAborted:
-		since, delay = record.EndedAt, p.abortScaleDownDelay()
-	case v1alpha1.StepCompleted:
-		since, delay = record.EndedAt, 0
-	default:
-		return
-	}
-	if idle.Replicas > 0 && !p.released(since, delay) {
-		return
-	}
-	if exists {
-		p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
-	}
-	if record.Step == v1alpha1.StepDraining {
-		p.complete(record, "revision %s serves; %s has no pods any more", record.Revision, p.idle)
-	}
-}
-
-// released reports whether the other colour's pods may go: the delay has passed, and nobody needs them.
-func (p *planner) released(since *metav1.MicroTime, delay time.Duration) bool {
-	if p.Now.Before(at(since).Add(delay)) {
-		p.lookAgain(since, delay)
-		return false
-	}
-	return p.Selected == p.plan.Active && !p.Both && !p.needed()
-}
-
-// needed reports whether the other colour's pods have to stay: they are the last healthy ones, or traffic is still sent to them.
-func (p *planner) needed() bool {
-	lastHealthy := p.count > 0 && p.Colors[p.current].Available == 0 && p.Colors[p.idle].Available > 0
-	return lastHealthy || p.ActiveEndpoints[p.idle] > 0
 }
 
 // down reports whether the colour that serves is to have pods, and nobody can be reached there.
@@ -285,7 +218,15 @@ func (p *planner) replaceInPlace() {
 	if record == nil || record.Revision != p.Wanted || Ended(record) || promoted(record) {
 		record = p.start()
 	}
-	if _, exists := p.Colors[p.current]; exists && !p.rolls() && !p.approved(record, true) {
+	_, exists := p.Colors[p.current]
+	if why := p.objection(record); exists && why != "" {
+		p.abort(record, why, trafficStays)
+		p.holdServing(record)
+		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.releaseIdle(record)
+		return
+	}
+	if exists && !p.rolls() && !p.approved(record, true) {
 		p.step(record, v1alpha1.StepWaitingForPromotion, "%s has no healthy pod, so the revision would replace it: set the annotation %s: %s to let it",
 			p.current, v1alpha1.AnnotationPromote, record.Revision)
 		p.holdServing(record)
@@ -323,6 +264,13 @@ func (p *planner) rollOut() {
 	if p.Colors[p.idle].Revision != p.Wanted && (p.Both || p.needed()) {
 		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
 		p.step(record, v1alpha1.StepDeploying, "waiting for the EndpointSlices to show that nobody needs %s before it is used again", p.idle)
+		return
+	}
+	if idle, exists := p.Colors[p.idle]; exists && idle.Revision != p.Wanted && (idle.Replicas > 0 || idle.Current > 0 || !idle.Settled) {
+		// Its Deployment would keep old pods until new ones are ready: a third set, for which there may be no room.
+		p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
+		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.step(record, v1alpha1.StepDeploying, "waiting for the pods of revision %s in %s to go", idle.Revision, p.idle)
 		return
 	}
 	p.plan.Preview = Preview{Color: p.idle, Revision: p.Wanted}

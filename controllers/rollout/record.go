@@ -19,26 +19,12 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 	}
 	p.markRollback(record, before)
 	p.plan.Rollout = record
-	if before != nil && before.Revision != record.Revision && !Ended(before) && !promoted(before) {
+	if before != nil && before.Revision != record.Revision && !Ended(before) && !promoted(before) &&
+		(before.Revision != serving.Revision || before.ReplacedRevision != "") {
 		p.tell(false, "RolloutCancelled", "revision %s gives way to revision %s", before.Revision, record.Revision)
 	}
 	p.tell(false, "RolloutStarted", "%s", p.startMessage(record, exists))
 	return record
-}
-
-// markRollback marks a new record whose revision has served before and is still warm, or was until traffic moved back to it. It needs no approval.
-func (p *planner) markRollback(record, before *v1alpha1.RolloutStatus) {
-	// Both colours have served then: none is the preview of a revision that has never been approved.
-	warm := before != nil && !p.rolls() && besideAnother(before) &&
-		(before.Step == v1alpha1.StepSwitching || before.Step == v1alpha1.StepDraining)
-	serving, idle := p.Colors[p.current], p.Colors[p.idle]
-	switch {
-	case !warm || idle.Replicas == 0:
-	case before.Revision == serving.Revision && idle.Revision == p.Wanted && idle.Available > 0:
-		record.Rollback, record.ApprovedAt = true, record.StartedAt
-	case before.Revision == idle.Revision && serving.Revision == p.Wanted:
-		record.Rollback = true
-	}
 }
 
 func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) string {
