@@ -72,6 +72,9 @@ var _ = Describe("scaling", func() {
 		gs := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
 		expect(5, v1alpha1.Blue)
 		unready = s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		// The operator has to know of it: who promotes pods that are about to break gets them.
+		Eventually(s.get).WithArguments(ctx).Should(HaveField("Status.Colors", ContainElement(And(
+			HaveField("Color", v1alpha1.Green), HaveField("Ready", BeZero())))))
 		s.promote(ctx, gs.Status.Rollout.Revision)
 		s.eventuallyStep(ctx, v1alpha1.StepScalingUp)
 		expect(6, v1alpha1.Blue, v1alpha1.Green)
