@@ -156,7 +156,12 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	}
 	before := apimeta.FindStatusCondition(o.gs.Status.Conditions, v1alpha1.ConditionReady)
 	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)
-	if worthWarning[after.Reason] && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {
+	news := before == nil || before.Reason != after.Reason || before.Message != after.Message
+	if after.Reason == v1alpha1.ReasonPodsNotStarting && plan.Rollout != nil {
+		complaint := plan.Rollout.Revision + " " + plan.Rollout.Retry + ": " + after.Message
+		news = !r.pace.complainedOf(client.ObjectKeyFromObject(o.gs), complaint, o.state.Now) && news
+	}
+	if worthWarning[after.Reason] && news {
 		r.tell(o, corev1.EventTypeWarning, after.Reason, "Reconcile", after.Message)
 	}
 	r.announceRoute(o, report)

@@ -25,6 +25,8 @@ const (
 	tellAfterFailures = 6
 	// metricPatience is how long an autoscaler may fail to measure what it scales on before a warning.
 	metricPatience = time.Minute
+	// complaintInterval is how long pods that break again and again may complain of the same before it is told once more.
+	complaintInterval = 10 * time.Minute
 )
 
 // pace remembers when things were done last that need not be done often. It is a memory only of this process: whoever starts anew has a
@@ -38,8 +40,10 @@ type pace struct {
 type times struct {
 	numbers, asked, switching, warned time.Time
 
-	written  map[string]repeated // by child
-	failures int                 // passes in a row that ended in an error
+	written   map[string]repeated // by child
+	failures  int                 // passes in a row that ended in an error
+	complaint string              // what pods complained of last
+	complains time.Time           // when that was told
 }
 
 // repeated is an intent that was written to a child, maybe again and again. paid is when as much time has passed as that may take.
@@ -170,6 +174,18 @@ func (p *pace) firstWarning(key types.NamespacedName, began time.Time) bool {
 	}
 	t.warned = began
 	return true
+}
+
+// complainedOf reports whether it was told a while ago that pods complain of something, and takes it that it is now.
+func (p *pace) complainedOf(key types.NamespacedName, complaint string, now time.Time) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	t := p.of(key)
+	if t.complaint == complaint && now.Before(t.complains.Add(complaintInterval)) {
+		return true
+	}
+	t.complaint, t.complains = complaint, now
+	return false
 }
 
 // failures counts the passes in a row that ended in an error, this one included.

@@ -137,3 +137,21 @@ func TestPaceWarnsOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestPaceTellsAComplaintOnceInAWhile(t *testing.T) {
+	var p pace
+	for _, tc := range []struct {
+		name, complaint string
+		after           time.Duration
+		told            bool
+	}{
+		{"the first one", "crashes", 0, false},
+		{"the same once more", "crashes", complaintInterval - time.Second, true},
+		{"the same after a while", "crashes", complaintInterval, false},
+		{"another one", "no image", complaintInterval, false},
+	} {
+		if got := p.complainedOf(hello, tc.complaint, start.Add(tc.after)); got != tc.told {
+			t.Errorf("%s: complainedOf = %t", tc.name, got)
+		}
+	}
+}
