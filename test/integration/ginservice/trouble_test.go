@@ -1,6 +1,7 @@
 package ginservice
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -21,6 +22,18 @@ import (
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/kubelet"
 )
+
+// limitPods gives the namespace a quota of pods, which is in force when it returns.
+func (s *service) limitPods(ctx context.Context, pods int64) {
+	GinkgoHelper()
+	quota := &corev1.ResourceQuota{ObjectMeta: s.meta("few")}
+	quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI)}
+	Expect(k8s.Create(ctx, quota)).To(Succeed())
+	Eventually(func(g Gomega) {
+		g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(quota), quota)).To(Succeed())
+		g.Expect(quota.Status.Hard).NotTo(BeEmpty())
+	}).Should(Succeed())
+}
 
 // Each trouble ends in a condition and one event that say what to do, and what serves goes on serving.
 var _ = Describe("trouble", func() {
@@ -54,15 +67,24 @@ var _ = Describe("trouble", func() {
 		Entry("a container that crashes", kubelet.Behavior{State: kubelet.CrashLoop}, "look at its logs"),
 	)
 
+	It("needs no room for a third colour when a newer preview takes the place of one", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), manual)
+		s.release(ctx, "v2")
+		before := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.PreviewRevision
+		s.limitPods(ctx, 4)
+		s.release(ctx, "v3")
+		Eventually(func(g Gomega) {
+			gs := s.get(ctx)
+			g.Expect(gs.Status.Rollout.Step).To(Equal(v1alpha1.StepWaitingForPromotion))
+			g.Expect(gs.Status.PreviewRevision).To(And(Equal(gs.Status.Rollout.Revision), Not(Equal(before))))
+		}).Should(Succeed())
+		Expect(endpoints(ctx, s.namespace, "hello-preview")).To(HaveLen(2))
+		Expect(s.events(ctx, "PodsNotStarting")).To(BeEmpty())
+	})
+
 	It("names a quota that refuses pods", func(ctx SpecContext) {
 		s := started(ctx, replicas(1))
-		quota := &corev1.ResourceQuota{ObjectMeta: s.meta("few")}
-		quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
-		Expect(k8s.Create(ctx, quota)).To(Succeed())
-		Eventually(func(g Gomega) {
-			g.Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "few"}, quota)).To(Succeed())
-			g.Expect(quota.Status.Hard).NotTo(BeEmpty())
-		}).Should(Succeed())
+		s.limitPods(ctx, 1)
 		s.release(ctx, "v2")
 		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonPodsNotStarting)).To(
 			And(ContainSubstring("exceeded quota: few"), ContainSubstring("raise the quota")))
