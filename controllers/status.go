@@ -44,10 +44,7 @@ func statusOf(o *observation, plan rollout.Plan, trouble *problem, pods string) 
 func colorStatus(o *observation, plan rollout.Plan, color v1alpha1.Color, target rollout.Target) v1alpha1.ColorStatus {
 	status := v1alpha1.ColorStatus{Color: color, Revision: target.Revision, Replicas: target.Replicas, Role: v1alpha1.RoleColorPreview}
 	if live := o.state.Colors[color]; live.Revision == target.Revision {
-		status.Ready = min(live.Available, target.Replicas) // pods that are on their way out are no news
-		if record := plan.Rollout; record != nil && record.ReplacedRevision != "" && record.Step == v1alpha1.StepDeploying {
-			status.Ready = min(status.Ready, live.Fresh()) // the others are of the revision before
-		}
+		status.Ready = min(live.Fresh(), target.Replicas) // neither pods of the revision before nor those that are on their way out
 	}
 	if revision, known := o.revision(target.Revision); known {
 		status.Image = revision.Workload.Image
