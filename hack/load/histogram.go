@@ -66,3 +66,13 @@ func (h *histogram) quantile(q float64) time.Duration {
 	}
 	return 0
 }
+
+// filled returns the buckets that have any durations in them.
+func (h *histogram) filled() (counts []latencyCount) {
+	for bucket, count := range &h.counts {
+		if count > 0 {
+			counts = append(counts, latencyCount{int(min(upperBound(bucket), h.max) / time.Microsecond), count})
+		}
+	}
+	return counts
+}

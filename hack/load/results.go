@@ -91,7 +91,12 @@ type second struct {
 	P50Ms    float64 `json:"p50Ms"`
 	P99Ms    float64 `json:"p99Ms"`
 	MaxMs    float64 `json:"maxMs"`
+	// Latencies are how many requests took up to so many microseconds, for quantiles of several seconds together.
+	Latencies []latencyCount `json:"latencies,omitempty"`
 }
+
+// latencyCount is a bucket of a histogram: its upper bound in microseconds, and how many requests are in it.
+type latencyCount [2]int
 
 // results gathers outcomes. It is safe for concurrent use.
 type results struct {

@@ -45,9 +45,9 @@ func TestSeriesWaitsForLateAnswers(t *testing.T) {
 	finish(900, 3900, failedTimeout)
 	r.sent(at(4000))
 	want := []second{
-		{Second: 0, Requests: 2, Failed: 1, P50Ms: 10.111, P99Ms: 3000, MaxMs: 3000},
-		{Second: 1, Requests: 1, P50Ms: 20, P99Ms: 20, MaxMs: 20},
-		{Second: 2, Requests: 1, P50Ms: 1, P99Ms: 1, MaxMs: 1},
+		{Second: 0, Requests: 2, Failed: 1, P50Ms: 10.111, P99Ms: 3000, MaxMs: 3000, Latencies: []latencyCount{{10_111, 1}, {3_000_000, 1}}},
+		{Second: 1, Requests: 1, P50Ms: 20, P99Ms: 20, MaxMs: 20, Latencies: []latencyCount{{20_000, 1}}},
+		{Second: 2, Requests: 1, P50Ms: 1, P99Ms: 1, MaxMs: 1, Latencies: []latencyCount{{1_000, 1}}},
 		{Second: 3},
 		{Second: 4},
 	}

@@ -56,7 +56,7 @@ func (s *seriesRecorder) closeSettled() {
 func (o *openSecond) row(number int) second {
 	return second{
 		Second: number, Requests: o.latency.total, Failed: o.failed, P50Ms: milliseconds(o.latency.quantile(0.5)),
-		P99Ms: milliseconds(o.latency.quantile(0.99)), MaxMs: milliseconds(o.latency.max),
+		P99Ms: milliseconds(o.latency.quantile(0.99)), MaxMs: milliseconds(o.latency.max), Latencies: o.latency.filled(),
 	}
 }
 

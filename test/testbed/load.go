@@ -77,8 +77,9 @@ type Result struct {
 		ClosedIdle int `json:"closedIdle"`
 	} `json:"connections"`
 	Series []struct {
-		Second int     `json:"second"`
-		P99Ms  float64 `json:"p99Ms"`
+		Second int `json:"second"`
+		// Latencies are pairs: so many microseconds, and how many requests took up to that.
+		Latencies [][2]int `json:"latencies"`
 	} `json:"series"`
 }
 
