@@ -113,27 +113,44 @@ func TestHoldChangesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkCompute measures one pass. Targets: 20 µs and 50 allocations.
+// maxAllocs is how often one pass may allocate.
+const maxAllocs = 50
+
+// TestComputeAllocatesLittle holds the number that does not depend on the machine; BenchmarkCompute has the time.
+func TestComputeAllocatesLittle(t *testing.T) { //nolint:paralleltest // allocations of other tests would count
+	for name, o := range busyMoments(t) {
+		if allocs := testing.AllocsPerRun(100, func() { rollout.Compute(o) }); allocs > maxAllocs {
+			t.Errorf("%s: %.0f allocations, at most %d are allowed", name, allocs, maxAllocs)
+		}
+	}
+}
+
+// BenchmarkCompute measures one pass. Target: 20 µs.
 func BenchmarkCompute(b *testing.B) {
-	steady := newWorld(b)
-	served(steady, "v1")
-	preview := newWorld(b)
-	served(preview, "v1")
-	preview.image("v2")
-	preview.pass()
-	switching := newWorld(b)
-	served(switching, "v1")
-	switching.image("v2")
-	switching.pass()
-	switching.pods(v1alpha1.Green)
-	switching.endpoints(switching.preview)
-	for name, w := range map[string]*world{"steady state": steady, "preview": preview, "switch": switching} {
+	for name, o := range busyMoments(b) {
 		b.Run(name, func(b *testing.B) {
-			o := w.observe()
 			b.ReportAllocs()
 			for b.Loop() {
 				rollout.Compute(o)
 			}
 		})
 	}
+}
+
+// busyMoments returns what is observed in the moments of a rollout that take the most thought.
+func busyMoments(t testing.TB) map[string]rollout.Observed {
+	t.Helper()
+	steady := newWorld(t)
+	served(steady, "v1")
+	preview := newWorld(t)
+	served(preview, "v1")
+	preview.image("v2")
+	preview.pass()
+	switching := newWorld(t)
+	served(switching, "v1")
+	switching.image("v2")
+	switching.pass()
+	switching.pods(v1alpha1.Green)
+	switching.endpoints(switching.preview)
+	return map[string]rollout.Observed{"steady state": steady.observe(), "preview": preview.observe(), "switch": switching.observe()}
 }
