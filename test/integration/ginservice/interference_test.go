@@ -134,6 +134,19 @@ var _ = Describe("interference", func() {
 		Eventually(endpoints).WithArguments(ctx, s.namespace, s.name).Should(And(HaveLen(1), HaveEach(HavePrefix("hello-blue-"))))
 	})
 
+	It("leaves it to the Deployment to restart a colour that kubectl rollout restart names", func(ctx SpecContext) {
+		startOperator()
+		s := started(ctx, replicas(2))
+		before := s.podNames(ctx, v1alpha1.Blue)
+		patch := client.RawPatch(types.StrategicMergePatchType, []byte(`{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`))
+		Expect(k8s.Patch(ctx, &appsv1.Deployment{ObjectMeta: s.meta("hello-blue")}, patch)).To(Succeed())
+		Eventually(s.podNames).WithArguments(ctx, v1alpha1.Blue).Should(And(HaveLen(2), Not(ContainElement(BeElementOf(before)))))
+		s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonServing)
+		s.poke(ctx)
+		Expect(s.deployment(ctx, v1alpha1.Blue).Spec.Template.Annotations).To(HaveKeyWithValue("kubectl.kubernetes.io/restartedAt", "now"))
+		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(1))
+	})
+
 	It("repairs the labels and annotations of children whose spec is as it should be", func(ctx SpecContext) {
 		startOperator()
 		s := started(ctx, everything()...)
