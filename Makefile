@@ -120,8 +120,8 @@ test: check-go check-cc $(ASSETS) ## Run the unit tests, and the integration tes
 	cd hack/cluster && go test -shuffle=on $(TEST_FLAGS) ./...
 
 .PHONY: model
-model: check-go ## Explore every state of a rollout that two changes, or a change and a fault, can lead to: MODEL_FLAGS sets other bounds
-	@set -e; for bounds in $(if $(MODEL_FLAGS),"$(MODEL_FLAGS)","-model.changes=2" "-model.changes=1 -model.faults=1"); do \
+model: check-go ## Explore every state of a rollout that two changes, or a change (of settings, too) and a fault, can lead to: MODEL_FLAGS sets other bounds
+	@set -e; for bounds in $(if $(MODEL_FLAGS),"$(MODEL_FLAGS)","-model.changes=2" "-model.changes=1 -model.faults=1 -model.settings"); do \
 		go test -count=1 -v -timeout 80m -run '^TestModel$$' ./controllers/rollout $$bounds; done
 
 .PHONY: test-e2e

@@ -85,8 +85,8 @@ type GinServiceSpec struct {
 	Strategy Strategy `json:"strategy,omitzero"`
 
 	// progressDeadlineSeconds is how long, in seconds, a new revision may take to become ready before its rollout is given up and
-	// traffic stays where it is. It counts from the start of the revision: restarts and scaling don't extend it, and waiting for a
-	// promotion doesn't use it up. Default: 600.
+	// traffic stays where it is. It counts from the start of the revision: restarts and scaling don't extend it, except for a
+	// preview that comes back from zero, and waiting for a promotion doesn't use it up. Default: 600.
 	// +optional
 	// +kubebuilder:default=600
 	// +kubebuilder:validation:Minimum=1

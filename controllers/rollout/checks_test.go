@@ -68,7 +68,11 @@ func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Pla
 	goesBack := plan.Rollout.Step == v1alpha1.StepAborted && selected.Revision == o.Wanted
 	expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
 		"traffic moves to a colour that still has pods of another revision")
-	expect(next.Available >= plan.Serving && o.PreviewEndpoints[to] >= plan.Serving && o.Previewed.Revision == next.Revision,
+	enough := plan.Serving
+	if enough > 0 && selected.Available == 0 && o.ActiveEndpoints[o.Selected] == 0 {
+		enough = 1 // nobody can be reached: one pod is better than none
+	}
+	expect(next.Available >= enough && o.PreviewEndpoints[to] >= enough && o.Previewed.Revision == next.Revision,
 		"traffic moves to a colour that is not shown ready with as many pods as serve")
 	expect(plan.Colors[to].Replicas == plan.Serving || plan.Serving == 0, "the colour that traffic moves to gets another number of pods than serve")
 }
@@ -76,7 +80,8 @@ func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Pla
 // checkServing checks what becomes of the colour that the active Service selects.
 func checkServing(expect func(bool, string), o rollout.Observed, plan rollout.Plan, live rollout.Color) {
 	target := plan.Colors[o.Selected]
-	rolls := o.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate || plan.Rollout.ReplacedRevision != ""
+	rolls := o.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate || plan.Rollout.ReplacedRevision != "" ||
+		o.Rollout != nil && o.Rollout.ReplacedRevision == target.Revision // such an update gives way
 	expect(target.Revision == live.Revision || rolls || live.Available == 0 && o.ActiveEndpoints[o.Selected] == 0,
 		"the colour that serves gets another template while it has a healthy pod")
 	switch {

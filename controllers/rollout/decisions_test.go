@@ -210,7 +210,7 @@ var badTiming = map[string]decisionCase{
 			o.Colors[blue] = rollout.Color{Revision: "v3", Replicas: 3, Current: 3, Updated: 3, Settled: true}
 			o.Wanted, o.Selected, o.ActiveEndpoints = "v3", blue, nil
 			o.Previewed, o.PreviewEndpoints = rollout.Preview{Color: blue, Revision: "v3"}, nil
-			o.Rollout.Revision, o.Rollout.Step, o.Rollout.StartedAt, o.Rollout.ReadyAt, o.Rollout.ApprovedAt = "v3", v1alpha1.StepDeploying, ago(time.Minute), nil, nil
+			o.Rollout.Revision, o.Rollout.Step, o.Rollout.Since, o.Rollout.ReadyAt, o.Rollout.ApprovedAt = "v3", v1alpha1.StepDeploying, ago(time.Minute), nil, nil
 		},
 		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepDeploying, LookAgain: 9 * time.Minute},
 	},
@@ -228,7 +228,7 @@ var badTiming = map[string]decisionCase{
 			o.Wanted, o.Selected, o.Rollout.Revision, o.Rollout.ApprovedAt = "v3", "", "v3", nil
 			o.Rollout.Step = v1alpha1.StepWaitingForPromotion
 		},
-		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepDeploying},
+		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepWaitingForPromotion},
 	},
 	"a Deployment can't be created for longer than the deadline: no timer is due": {
 		given: func(o *rollout.Observed) {

@@ -18,8 +18,9 @@ import (
 )
 
 var (
-	modelChanges = flag.Int("model.changes", 1, "how often users change their minds on each way through the model")
-	modelFaults  = flag.Int("model.faults", 0, "how much goes wrong on each way through the model")
+	modelChanges     = flag.Int("model.changes", 1, "how often users change their minds on each way through the model")
+	modelFaults      = flag.Int("model.faults", 0, "how much goes wrong on each way through the model")
+	modelSettingsToo = flag.Bool("model.settings", false, "users may also change their minds about the strategy, the cutover and autoscaling, or restart pods")
 )
 
 // tick is the step of the model's clock. All timers are a few of them.
@@ -200,6 +201,17 @@ func always(do func(w *world)) func(*world) bool {
 	return func(w *world) bool { do(w); return true }
 }
 
+// again is what tells the revision of a restart from the one whose code it has.
+const again = "-again"
+
+// other returns what a user changes a setting to that has two values.
+func other[T comparable](is, one, two T) T {
+	if is == one {
+		return two
+	}
+	return one
+}
+
 func allMoves() []move {
 	moves := []move{
 		{"the operator passes", controllers, func(w *world) bool { before := w.writesDone; w.pass(); return w.writesDone != before }},
@@ -239,7 +251,26 @@ func allMoves() []move {
 			return w.verdicts["v2"] != outcome && always(func(w *world) { w.analyze("v2", outcome) })(w)
 		}})
 	}
+	if *modelSettingsToo {
+		moves = append(moves, settingMoves()...)
+	}
 	return slices.Concat(moves, colorMoves(), cutOffs())
+}
+
+// settingMoves change how a rollout goes, and not what it leads to.
+func settingMoves() []move {
+	return []move{
+		{"a user changes the strategy", users, always(func(w *world) {
+			w.strategy(other(w.spec.Strategy.Type, v1alpha1.StrategyRollingUpdate, v1alpha1.StrategyBlueGreen))
+		})},
+		{"a user changes the cutover", users, always(func(w *world) {
+			w.cutover(other(w.blueGreen().Cutover, v1alpha1.CutoverOverlap, v1alpha1.CutoverAtomic))
+		})},
+		{"a user switches autoscaling", users, always(func(w *world) { w.autoscale(w.spec.Autoscaling == nil) })},
+		{"a user restarts the pods", users, func(w *world) bool {
+			return !strings.HasSuffix(w.wanted, again) && always(func(w *world) { w.image(w.wanted + again) })(w)
+		}},
+	}
 }
 
 // colorMoves are those of the Deployments and of their pods.
@@ -335,9 +366,9 @@ func (w *world) key() string {
 		}
 		return min(int(w.now.Sub(t.Time)/tick), 4)
 	}
-	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, w.suspended(), w.verdicts["v2"], "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet, w.rolled)
+	fmt.Fprint(&b, w.changes, w.mishaps, w.wanted, w.approved, w.aborted, w.retry, *w.spec.Replicas, w.suspended(), w.verdicts["v2"], w.spec.Strategy.Type, w.blueGreen().Cutover, w.spec.Autoscaling != nil, "|", w.served, w.excused, w.unknown, w.mayFail, w.mayAbort, w.mustHeal, w.quiet, w.rolled)
 	for _, revision := range []string{"v1", "v2"} {
-		fmt.Fprint(&b, w.faulty[revision], w.approvals[revision])
+		fmt.Fprint(&b, w.faulty[revision], w.approvals[revision], w.approvals[revision+again])
 	}
 	position := map[*pod]int{}
 	for _, color := range colors {
@@ -364,7 +395,7 @@ func (w *world) key() string {
 	}
 	fmt.Fprint(&b, "|", w.status.color, w.status.revision)
 	if r := w.status.rollout; r != nil {
-		fmt.Fprint(&b, r.Revision, r.Step, r.Rollback, r.Retry, r.ReplacedRevision, age(r.StartedAt), age(r.ReadyAt), age(r.ApprovedAt), age(r.SwitchedAt), age(r.EndedAt), age(r.OverlapAt))
+		fmt.Fprint(&b, r.Revision, r.Step, r.Rollback, r.Retry, r.ReplacedRevision, r.WarmRevision, age(r.Since), age(r.StartedAt), age(r.ReadyAt), age(r.ApprovedAt), age(r.SwitchedAt), age(r.EndedAt), age(r.OverlapAt))
 		if r.HeldReplicas != nil && r.WantedReplicas != nil {
 			fmt.Fprint(&b, *r.HeldReplicas, *r.WantedReplicas)
 		}

@@ -53,6 +53,19 @@ func (w *world) strategy(strategy v1alpha1.StrategyType) {
 	w.spec.Strategy.Type = strategy
 }
 
+func (w *world) cutover(cutover v1alpha1.Cutover) {
+	w.user("sets the cutover to %s", cutover)
+	w.blueGreen().Cutover = cutover
+}
+
+func (w *world) autoscale(on bool) {
+	w.user("sets autoscaling to %t", on)
+	w.spec.Autoscaling = nil
+	if on {
+		w.spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(1)), MaxReplicas: 10}
+	}
+}
+
 func (w *world) tryAgain(value string) {
 	w.user("sets retry to %s", value)
 	w.retry = value

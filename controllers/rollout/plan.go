@@ -63,6 +63,7 @@ type planner struct {
 	idle    v1alpha1.Color // the other one
 	count   int32          // the number of pods that serve
 	missing bool           // the Deployment that serves is lost: it comes back as it was
+	serves  string         // the revision that the colour which serves is to hold while another one comes up beside it
 }
 
 // Compute plans what to do about what was observed.
@@ -70,7 +71,10 @@ func Compute(o Observed) Plan {
 	there := len(o.Colors)
 	o = o.restored()
 	current := o.Active()
-	p := &planner{Observed: o, current: current, idle: current.Other(), count: o.serving(current), missing: len(o.Colors) > there}
+	p := &planner{
+		Observed: o, current: current, idle: current.Other(), count: o.serving(current), missing: len(o.Colors) > there,
+		serves: o.Colors[current].Revision,
+	}
 	p.plan = Plan{Active: current, Astray: o.astray(), Serving: p.count, Colors: map[v1alpha1.Color]Target{}, Rollout: o.Rollout.DeepCopy()}
 	for color, live := range o.Colors {
 		p.plan.Colors[color] = Target{Revision: live.Revision, Replicas: live.Replicas}
@@ -174,11 +178,11 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 		record.EndedAt, record.Retry = nil, p.Retry // also where it had come to nothing, and somebody moved traffic by hand
 		p.step(record, v1alpha1.StepDraining, "%s serves alone; %s stays warm for a rollback", p.current, p.idle)
 		p.tell(false, "Promoted", "revision %s (%s) serves; %s stays warm for %s", record.Revision, p.current, p.idle, p.scaleDownDelay())
-	case idle.Replicas == 0 && live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count):
+	case idle.Replicas == 0 && p.whole():
 		p.complete(record, "revision %s serves", record.Revision)
 	case Stopped(record.Step):
 	case (idle.Replicas == 0 || down) && p.overdue(since):
-		p.fail(record, trafficStays, "%d of %d pods became ready within %s", live.Available, p.count, p.deadline())
+		p.fail(record, trafficStays, "%s within %s", became(p.current, live.Available, p.count, p.ActiveEndpoints[p.current]), p.deadline())
 	case idle.Replicas > 0 && !down:
 		p.tellSwitching(record, p.idle, p.current)
 		p.step(record, v1alpha1.StepSwitching, "waiting for the EndpointSlices to show %s alone (%s %d, %s %d ready)",
@@ -222,15 +226,19 @@ func (p *planner) replaceInPlace() {
 	if why := p.objection(record); exists && why != "" {
 		p.abort(record, why, trafficStays)
 		p.holdServing(record)
-		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.hidePreview()
 		p.releaseIdle(record)
 		return
 	}
 	if exists && !p.rolls() && !p.approved(record, true) {
+		news := record.Step != v1alpha1.StepWaitingForPromotion
 		p.step(record, v1alpha1.StepWaitingForPromotion, "%s has no healthy pod, so the revision would replace it: set the annotation %s: %s to let it",
 			p.current, v1alpha1.AnnotationPromote, record.Revision)
+		if news {
+			p.tell(false, "WaitingForPromotion", "%s", record.Message)
+		}
 		p.holdServing(record)
-		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.hidePreview()
 		return
 	}
 	letGo(record)
@@ -246,6 +254,7 @@ func (p *planner) replaceInPlace() {
 func (p *planner) rollOut() {
 	record := p.plan.Rollout
 	if record == nil || record.Revision != p.Wanted || (Ended(record) && !Stopped(record.Step)) || p.retried(record) {
+		p.takeBack(record)
 		record = p.start()
 	}
 	p.holdServing(record)
@@ -257,19 +266,19 @@ func (p *planner) rollOut() {
 		p.abort(record, why, then)
 	}
 	if Stopped(record.Step) {
-		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.hidePreview()
 		p.releaseIdle(record)
 		return
 	}
 	if p.Colors[p.idle].Revision != p.Wanted && (p.Both || p.needed()) {
-		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.hidePreview()
 		p.step(record, v1alpha1.StepDeploying, "waiting for the EndpointSlices to show that nobody needs %s before it is used again", p.idle)
 		return
 	}
 	if idle, exists := p.Colors[p.idle]; exists && idle.Revision != p.Wanted && (idle.Replicas > 0 || idle.Current > 0 || !idle.Settled) {
 		// Its Deployment would keep old pods until new ones are ready: a third set, for which there may be no room.
 		p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: 0}
-		p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
+		p.hidePreview()
 		p.step(record, v1alpha1.StepDeploying, "waiting for the pods of revision %s in %s to go", idle.Revision, p.idle)
 		return
 	}
@@ -278,75 +287,6 @@ func (p *planner) rollOut() {
 		return
 	}
 	p.promote(record)
-}
-
-// prepare plans the preview up to its approval, and reports whether it has it.
-func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
-	live, size := p.Colors[p.idle], p.previewSize()
-	target := size
-	if live.Revision == p.Wanted && p.needed() {
-		target = max(size, min(live.Replicas, p.count))
-	}
-	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: target}
-	ready := p.ready(p.idle, p.Wanted, size) && live.Replicas == target
-	first := ready && record.ReadyAt == nil
-	if first {
-		record.ReadyAt = p.now()
-	}
-	switch {
-	case record.ReadyAt != nil && p.approved(record, first && p.down()) && p.analyzed(record):
-		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
-		record.ApprovedAt = p.now()
-		return true
-	case record.ReadyAt != nil && p.expired(record):
-		why := "nobody promoted it"
-		if !p.analyzed(record) {
-			why = "its analysis did not end"
-		}
-		p.abort(record, fmt.Sprintf("because %s within %s (strategy.blueGreen.previewTTLSeconds)",
-			why, p.Now.Sub(at(record.ReadyAt)).Truncate(time.Second)), trafficStays)
-		p.abandon(record)
-	case ready:
-		p.wait(record, first)
-	case record.ReadyAt == nil && p.overdue(record.StartedAt):
-		p.fail(record, trafficStays, "%d of %d pods of %s became ready within %s", p.fresh(live), size, p.idle, p.deadline())
-		p.abandon(record)
-	default:
-		p.step(record, v1alpha1.StepDeploying, "waiting for the preview in %s: %d of %d pods ready, %d in the EndpointSlices",
-			p.idle, p.fresh(live), size, p.freshEndpoints())
-		if record.ReadyAt == nil {
-			p.lookAgain(record.StartedAt, p.deadline())
-		} else if p.blueGreen().Promotion != v1alpha1.PromotionManual {
-			p.lookAgain(record.ReadyAt, p.autoPromotionDelay())
-		}
-	}
-	if record.ReadyAt != nil && !Stopped(record.Step) {
-		p.lookAtExpiry(record)
-	}
-	return false
-}
-
-// wait plans for a preview that is ready, maybe for the first time, and not approved.
-func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
-	other := ""
-	if p.Approved != "" {
-		other = fmt.Sprintf(" (it is %s)", p.Approved)
-	}
-	switch {
-	case !p.analyzed(record):
-		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is analyzed: %s", p.idle, p.Verdict.Message)
-	case p.blueGreen().Promotion == v1alpha1.PromotionManual:
-		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready: to promote it, set the annotation %s: %s%s",
-			p.idle, v1alpha1.AnnotationPromote, record.Revision, other)
-	default:
-		until := at(record.ReadyAt).Add(p.autoPromotionDelay())
-		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s is ready and is promoted at %s, or once the annotation %s is %s",
-			p.idle, until.UTC().Format(time.RFC3339), v1alpha1.AnnotationPromote, record.Revision)
-		p.lookAgain(record.ReadyAt, p.autoPromotionDelay())
-	}
-	if first {
-		p.tell(false, "PreviewReady", "%s", record.Message)
-	}
 }
 
 // promote plans an approved revision to full size, and then the switch.
@@ -367,41 +307,33 @@ func (p *planner) promote(record *v1alpha1.RolloutStatus) {
 			p.lookAgain(record.Since, p.deadline())
 		}
 	case p.overdue(record.ApprovedAt):
-		p.fail(record, trafficStays, "%d of %d pods of %s became ready within %s of the approval", p.fresh(live), p.count, p.idle, p.deadline())
+		p.fail(record, trafficStays, "%s within %s of the approval", became(p.idle, p.fresh(live), p.count, p.shown(p.Wanted)), p.deadline())
 		p.abandon(record)
 	default:
 		if record.Step == v1alpha1.StepDeploying || record.Step == v1alpha1.StepWaitingForPromotion || record.Step == v1alpha1.StepOverlapping && p.onlyOther() {
 			p.tell(false, "ScalingUp", "revision %s is approved: traffic moves once %s of it are ready in %s", record.Revision, podCount(p.count), p.idle)
 		}
 		p.step(record, v1alpha1.StepScalingUp, "growing %s to what serves: %d of %d pods ready, %d in the EndpointSlices",
-			p.idle, min(p.fresh(live), p.count), p.count, p.freshEndpoints())
+			p.idle, min(p.fresh(live), p.count), p.count, p.shown(p.Wanted))
 		p.lookAgain(record.ApprovedAt, p.deadline())
 	}
-}
-
-// abandon plans for a preview that has just failed: it is shown to nobody, and keeps its pods for a while, to be looked at.
-func (p *planner) abandon(record *v1alpha1.RolloutStatus) {
-	p.plan.Preview = Preview{Color: p.current, Revision: p.Colors[p.current].Revision}
-	if live, exists := p.Colors[p.idle]; exists {
-		p.plan.Colors[p.idle] = Target{Revision: live.Revision, Replicas: live.Replicas}
-	} else {
-		delete(p.plan.Colors, p.idle)
-	}
-	p.releaseIdle(record)
 }
 
 // holdServing plans the number of pods of the colour that serves during a rollout. A change that brings a new revision and another
 // spec.replicas together means the latter for the new version: what serves keeps its size until the switch, or until spec.replicas
 // changes once more. With autoscaling, spec.replicas speaks of the load and counts at once.
 func (p *planner) holdServing(record *v1alpha1.RolloutStatus) {
-	serving := p.Colors[p.current]
+	count := p.count
 	if p.holds(record) {
-		p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: *record.HeldReplicas}
-		return
+		count = *record.HeldReplicas
+	} else {
+		letGo(record)
 	}
-	letGo(record)
-	p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: p.count}
+	p.plan.Colors[p.current] = Target{Revision: p.serves, Replicas: count}
 }
+
+// hidePreview lets the preview Service show what serves.
+func (p *planner) hidePreview() { p.plan.Preview = Preview{Color: p.current, Revision: p.serves} }
 
 // letGo ends the hold on the number of pods of the colour that serves.
 func letGo(record *v1alpha1.RolloutStatus) { record.HeldReplicas, record.WantedReplicas = nil, nil }
@@ -409,17 +341,4 @@ func letGo(record *v1alpha1.RolloutStatus) { record.HeldReplicas, record.WantedR
 func (p *planner) holds(record *v1alpha1.RolloutStatus) bool {
 	return record.HeldReplicas != nil && record.WantedReplicas != nil &&
 		p.Spec.Autoscaling == nil && p.Spec.Replicas != nil && *p.Spec.Replicas == *record.WantedReplicas
-}
-
-// approved reports whether the revision may take traffic. An approval names its revision, so that it can't let something newer in. If it is
-// urgent, because nothing serves, it waits for no time to pass.
-func (p *planner) approved(record *v1alpha1.RolloutStatus, urgent bool) bool {
-	switch {
-	case p.Approved == record.Revision || p.Restart:
-		return true
-	case p.blueGreen().Promotion == v1alpha1.PromotionManual:
-		return false
-	default:
-		return urgent || !p.Now.Before(at(record.ReadyAt).Add(p.autoPromotionDelay()))
-	}
 }

@@ -21,7 +21,11 @@ func (p *planner) start() *v1alpha1.RolloutStatus {
 	p.plan.Rollout = record
 	if before != nil && before.Revision != record.Revision && !Ended(before) && !promoted(before) &&
 		(before.Revision != serving.Revision || before.ReplacedRevision != "") {
-		p.tell(false, "RolloutCancelled", "revision %s gives way to revision %s", before.Revision, record.Revision)
+		returns := ""
+		if p.serves != serving.Revision {
+			returns = fmt.Sprintf(", and its pods to those of revision %s", p.serves)
+		}
+		p.tell(false, "RolloutCancelled", "revision %s gives way to revision %s%s", before.Revision, record.Revision, returns)
 	}
 	p.tell(false, "RolloutStarted", "%s", p.startMessage(record, exists))
 	return record
@@ -40,7 +44,7 @@ func (p *planner) startMessage(record *v1alpha1.RolloutStatus, exists bool) stri
 	case record.Rollback:
 		return fmt.Sprintf("going back to revision %s, which is still warm in %s", record.Revision, p.idle)
 	default:
-		return fmt.Sprintf("rolling out revision %s beside revision %s", record.Revision, p.Colors[p.current].Revision)
+		return fmt.Sprintf("rolling out revision %s beside revision %s", record.Revision, p.serves)
 	}
 }
 
@@ -49,6 +53,14 @@ func podCount(n int32) string {
 		return "1 pod"
 	}
 	return fmt.Sprintf("%d pods", n)
+}
+
+// became says how many pods became ready and, if that is not what was missing, how many of them the EndpointSlices show.
+func became(color v1alpha1.Color, ready, want, shown int32) string {
+	if ready < want {
+		return fmt.Sprintf("%d of %d pods of %s became ready", ready, want, color)
+	}
+	return fmt.Sprintf("all %d pods of %s became ready, but the EndpointSlices did not show them alone (%d)", want, color, shown)
 }
 
 func (p *planner) step(record *v1alpha1.RolloutStatus, step v1alpha1.RolloutStep, format string, args ...any) {

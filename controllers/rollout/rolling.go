@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -25,14 +26,15 @@ func (p *planner) roll() {
 	}
 	if Stopped(record.Step) {
 		p.holdServing(record)
-		p.plan.Preview = Preview{Color: p.current, Revision: serving.Revision}
+		p.hidePreview()
+		p.rolledBack(record)
 		p.releaseIdle(record)
 		return
 	}
 	letGo(record)
 	if p.missing {
 		p.plan.Colors[p.current] = Target{Revision: serving.Revision, Replicas: p.count}
-		p.plan.Preview = Preview{Color: p.current, Revision: serving.Revision}
+		p.hidePreview()
 		p.step(record, v1alpha1.StepDeploying, "waiting for the pods of revision %s, which are lost, to come back", serving.Revision)
 		return
 	}
@@ -96,7 +98,7 @@ func (p *planner) replace(record *v1alpha1.RolloutStatus, replaced string) {
 
 func (*planner) wayBack(record *v1alpha1.RolloutStatus) string {
 	if record.ReplacedRevision == record.Revision {
-		return "its pods stay, because no other revision has served"
+		return "its pods stay, because there is no other revision to go back to"
 	}
 	return fmt.Sprintf("revision %s comes back", record.ReplacedRevision)
 }
@@ -104,7 +106,7 @@ func (*planner) wayBack(record *v1alpha1.RolloutStatus) string {
 // rollOn plans for a revision whose pods replace those of another one in the colour that serves.
 func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 	live := p.Colors[p.current]
-	done := live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count)
+	done := p.whole()
 	late := done && record.Step == v1alpha1.StepFailed && record.ReplacedRevision == record.Revision // there was nothing to go back to
 	switch why := p.objection(record); {
 	case record.Step == v1alpha1.StepCompleted || Stopped(record.Step) && !late:
@@ -113,17 +115,45 @@ func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 	case done:
 		p.complete(record, "revision %s serves", record.Revision)
 	case p.overdue(record.ApprovedAt):
-		p.fail(record, p.wayBack(record), "%d of %d pods of %s became ready within %s", p.fresh(live), p.count, p.current, p.deadline())
+		p.fail(record, p.wayBack(record), "%s within %s", became(p.current, p.fresh(live), p.count, p.ActiveEndpoints[p.current]), p.deadline())
 	default:
 		p.step(record, v1alpha1.StepDeploying, "replacing the pods in %s: %d of %d of revision %s ready", p.current, p.fresh(live), p.count, record.Revision)
 		p.lookAgain(record.ApprovedAt, p.deadline())
 	}
-	p.dismissIdle()
-	if Stopped(record.Step) {
-		p.plan.Colors[p.current] = Target{Revision: record.ReplacedRevision, Replicas: p.count}
-		p.plan.Preview = Preview{Color: p.current, Revision: record.ReplacedRevision}
-		p.releaseIdle(record)
+	if !Stopped(record.Step) {
+		p.dismissIdle()
+		return
 	}
+	p.plan.Colors[p.current] = Target{Revision: record.ReplacedRevision, Replicas: p.count}
+	p.plan.Preview = Preview{Color: p.current, Revision: record.ReplacedRevision}
+	p.releaseIdle(record)
+}
+
+// takeBack lets the pods of the colour that serves become again what a rolling update was replacing, where something newer comes up beside
+// them instead: some may be of a revision that never becomes ready, and nobody waits for it any more.
+func (p *planner) takeBack(before *v1alpha1.RolloutStatus) {
+	if before == nil || Ended(before) || before.Revision != p.serves {
+		return
+	}
+	if replaced := before.ReplacedRevision; replaced != "" && replaced != p.Wanted {
+		p.serves = replaced // the same where nothing has served before
+	}
+}
+
+// whole reports whether the colour that serves has all its pods, all of its revision, and the EndpointSlices show them alone.
+func (p *planner) whole() bool {
+	live := p.Colors[p.current]
+	return live.Uniform() && live.Updated >= p.count && live.Available >= p.count && p.confirmed(p.current, p.count)
+}
+
+// rolledBack tells, once, that the pods are back which were there before a rolling update that came to nothing.
+func (p *planner) rolledBack(record *v1alpha1.RolloutStatus) {
+	why, _, told := strings.Cut(record.Message, "; ")
+	if told || record.ReplacedRevision != p.serves || !p.whole() {
+		return
+	}
+	p.step(record, record.Step, "%s; revision %s serves again", why, p.serves)
+	p.tell(false, "RolledBack", "the pods are those of revision %s again", p.serves)
 }
 
 // dismissIdle plans the end of the other colour's pods, as soon as nobody needs them.

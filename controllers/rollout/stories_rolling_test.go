@@ -100,6 +100,21 @@ var rollings = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
+	"a newer revision comes with BlueGreen in the middle of a rolling update": {
+		guards: "the pods that serve become again what they were, and traffic has a whole colour if the newer revision fails",
+		gated:  true, // only the status knows what was replaced
+		tell: func(w *world) {
+			rolling(w)
+			served(w, "v1")
+			w.breakRevision("v2")
+			w.breakRevision("v3")
+			w.image("v2")
+			w.wait(time.Minute)
+			w.strategy(v1alpha1.StrategyBlueGreen)
+			w.image("v3")
+			w.wait(time.Hour)
+		},
+	},
 	"the strategy becomes RollingUpdate while the old colour is warm": {
 		guards: "warm pods live as long as they were to",
 		tell: func(w *world) {

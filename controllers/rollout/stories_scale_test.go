@@ -143,6 +143,20 @@ var scalings = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
+	"a preview that is never ready is scaled to zero and back": {
+		guards: "no pods are no preview to promote, and the deadline counts again once there are to be some",
+		tell: func(w *world) {
+			manual(w)
+			served(w, "v1")
+			w.breakRevision("v2")
+			w.image("v2")
+			w.wait(time.Minute)
+			w.scale(0)
+			w.wait(time.Hour)
+			w.scale(3)
+			w.wait(time.Hour)
+		},
+	},
 	"a service is scaled to zero and back during a preview": {
 		guards: "scaling to zero stops a rollout for no longer than it takes, and a service without pods has no preview with some",
 		tell: func(w *world) {
@@ -345,6 +359,22 @@ var faults = map[string]story{
 			w.settle()
 			w.image("v2")
 			w.wait(time.Minute)
+		},
+	},
+	"what serves breaks, and the first pod of a fix is ready": {
+		guards: "where nobody can be reached, traffic does not wait for the last pod",
+		tell: func(w *world) {
+			served(w, "v1")
+			w.breakRevision("v1")
+			w.settle()
+			w.image("v2")
+			w.pass()
+			w.managePods("green")
+			w.startPod("green")
+			w.report("green")
+			w.endpoints(w.preview)
+			w.pass()
+			w.wait(time.Hour)
 		},
 	},
 	"what serves breaks, and a fix arrives that would be looked at for a while": {

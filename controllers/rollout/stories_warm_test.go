@@ -6,6 +6,15 @@ import (
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
+// brokenBesideWarm lets v2 take the traffic of v1 and break while v1 is warm.
+func brokenBesideWarm(w *world) {
+	served(w, "v1")
+	w.image("v2")
+	w.settle()
+	w.breakRevision("v2")
+	w.settle()
+}
+
 // warms are about a colour that has served before, and what may become of the one that took its place.
 var warms = map[string]story{
 	"an abort in the overlap of the way back is followed by the old spec": {
@@ -47,13 +56,9 @@ var warms = map[string]story{
 		gated:  true, // only the status knows that the old colour has served
 		tell: func(w *world) {
 			w.blueGreen().ScaleDownDelaySeconds, w.blueGreen().AutoPromotionSeconds = new(int32(3600)), new(int32(1800))
-			served(w, "v1")
 			w.approve("v2")
-			w.image("v2")
-			w.settle()
-			w.breakRevision("v2")
+			brokenBesideWarm(w)
 			w.breakRevision("v3")
-			w.settle()
 			w.image("v3")
 			w.wait(time.Minute)
 			w.image("v1")
@@ -63,11 +68,7 @@ var warms = map[string]story{
 	"a fix in place is aborted before it begins": {
 		guards: "what is aborted does not serve, wherever it would",
 		tell: func(w *world) {
-			served(w, "v1")
-			w.image("v2")
-			w.settle()
-			w.breakRevision("v2")
-			w.settle()
+			brokenBesideWarm(w)
 			w.abort("v3")
 			w.image("v3")
 			w.wait(time.Hour)
@@ -77,15 +78,32 @@ var warms = map[string]story{
 		guards: "traffic goes back to what has served before",
 		gated:  true, // only the status knows that the old colour has served
 		tell: func(w *world) {
+			brokenBesideWarm(w)
+			w.breakRevision("v3")
+			w.image("v3")
+			w.wait(time.Minute)
+			w.abort("v3")
+			w.wait(time.Hour)
+		},
+	},
+	"an abort in an outage finds one pod": {
+		guards: "where nobody can be reached, traffic does not wait for the last pod",
+		gated:  true, // only the status knows that the old colour has served
+		tell: func(w *world) {
 			served(w, "v1")
 			w.image("v2")
 			w.settle()
 			w.breakRevision("v2")
-			w.breakRevision("v3")
-			w.settle()
-			w.image("v3")
-			w.wait(time.Minute)
-			w.abort("v3")
+			w.restartPods(v1alpha1.Blue)
+			w.report("blue")
+			w.report("green")
+			w.endpoints(w.active)
+			w.abort("v2")
+			w.pass()
+			w.startPod("blue")
+			w.report("blue")
+			w.endpoints(w.preview)
+			w.pass()
 			w.wait(time.Hour)
 		},
 	},

@@ -59,6 +59,11 @@ func (p *planner) previewSize() int32 {
 	return *size
 }
 
+// unseen reports whether a preview waits for somebody who looks at it, and has no pods to look at.
+func (p *planner) unseen() bool {
+	return p.previewSize() == 0 && p.blueGreen().Promotion == v1alpha1.PromotionManual
+}
+
 // fresh returns the number of available pods of the wanted revision in a colour.
 func (p *planner) fresh(live Color) int32 {
 	if live.Revision != p.Wanted || !live.Settled {
@@ -67,9 +72,10 @@ func (p *planner) fresh(live Color) int32 {
 	return live.Fresh()
 }
 
-// freshEndpoints returns the number of ready endpoints of the preview Service, or 0 while it selects something else.
-func (p *planner) freshEndpoints() int32 {
-	if p.Previewed != (Preview{Color: p.idle, Revision: p.Wanted}) {
+// shown returns the number of ready endpoints that the preview Service has of a revision in the other colour, or 0 while it selects
+// something else.
+func (p *planner) shown(revision string) int32 {
+	if p.Previewed != (Preview{Color: p.idle, Revision: revision}) {
 		return 0
 	}
 	return p.PreviewEndpoints[p.idle]

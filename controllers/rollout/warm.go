@@ -45,7 +45,11 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	case record.Step == v1alpha1.StepCompleted || why == "":
 		return false
 	default:
-		p.abort(record, why, fmt.Sprintf("traffic goes back to %s", p.idle))
+		then := fmt.Sprintf("traffic goes back to %s", p.idle)
+		if enough := p.enough(); warm.Available < enough {
+			then += fmt.Sprintf(" once %s of it can serve", podCount(enough))
+		}
+		p.abort(record, why, then)
 		record.OverlapReplicas, record.OverlapAt = nil, nil // those of the way here
 	}
 	aborted, _, _ := strings.Cut(record.Message, "; ")
@@ -56,10 +60,13 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	p.plan.Preview = Preview{Color: p.idle, Revision: warm.Revision}
 	switch p.cutOver(record, warm.Revision) {
 	case waiting:
+		p.step(record, v1alpha1.StepAborted, "%s; traffic stays on %s until %s can serve again: %d of %d pods ready, %d in the EndpointSlices",
+			aborted, p.current, p.idle, min(warm.Available, p.enough()), p.enough(), p.shown(warm.Revision))
 	case shared:
 		p.step(record, v1alpha1.StepAborted, "%s; %s and %s both serve, %s", aborted, p.current, p.idle, p.untilAlone(record))
 	case moved:
 		p.step(record, v1alpha1.StepAborted, "%s; %s serves again", aborted, p.idle)
+		p.tell(false, "RolledBack", "revision %s serves again, in %s", warm.Revision, p.idle)
 		record.EndedAt = p.now() // what serves until now keeps its pods for the delay from here
 		p.lookAgain(record.EndedAt, p.abortScaleDownDelay())
 	}
@@ -113,7 +120,7 @@ func (p *planner) released(since *metav1.MicroTime, delay time.Duration) bool {
 		p.lookAgain(since, delay)
 		return false
 	}
-	return p.Selected == p.plan.Active && !p.Both && !p.needed() && !p.healthier()
+	return p.Selected == p.plan.Active && !p.Both && p.ActiveEndpoints[p.idle] == 0 && !p.healthier()
 }
 
 // needed reports whether the other colour's pods have to stay: they are the last healthy ones, or traffic is still sent to them.

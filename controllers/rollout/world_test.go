@@ -278,7 +278,9 @@ func (w *world) writes(plan rollout.Plan) []write {
 			}})
 		default:
 			writes = append(writes, write{describeChange(color, d.want, target), func() {
-				if w.spec.Strategy.Type == v1alpha1.StrategyRollingUpdate || plan.Rollout.ReplacedRevision != "" {
+				before := w.status.rollout
+				if w.spec.Strategy.Type == v1alpha1.StrategyRollingUpdate || plan.Rollout.ReplacedRevision != "" ||
+					before != nil && before.ReplacedRevision == target.Revision {
 					w.approvals[target.Revision], w.rolled = true, true // it needs none
 				}
 				d.served = d.served && d.want.Revision == target.Revision && (target.Replicas > 0 || target.Revision == w.wanted)
