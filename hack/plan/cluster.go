@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,8 +26,9 @@ type cluster struct {
 
 	start, now time.Time
 	gs         *v1alpha1.GinService
-	wanted     string
 	colors     map[v1alpha1.Color]*deployment
+	history    []string // the revisions that a Deployment has had, oldest first
+	served     []string // those that traffic was sent to, the latest last
 	selected   v1alpha1.Color
 	both       bool
 	preview    rollout.Preview
@@ -60,29 +62,60 @@ func (c *cluster) apply(gs *v1alpha1.GinService) {
 		}
 	}
 	c.gs = gs
-	c.want()
 }
 
-func (c *cluster) want() {
-	revision := resources.RevisionOf(c.gs.Spec.WorkloadSpec)
-	if at := c.gs.Annotations[v1alpha1.AnnotationRestartedAt]; at != "" {
-		revision = revision.Restarted(at)
+// wanted returns the revision that is wanted: that of spec, maybe with new pods, or the one that an annotation holds in its place.
+func (c *cluster) wanted() (string, error) {
+	if held := c.gs.Annotations[v1alpha1.AnnotationRollback]; held != "" {
+		if !slices.Contains(c.history, held) && held != resources.RevisionOf(c.gs.Spec.WorkloadSpec).Name {
+			return "", fmt.Errorf("the annotation %s names revision %s, which no manifest before has: remove it, or name one of %s",
+				v1alpha1.AnnotationRollback, held, strings.Join(c.history, ", "))
+		}
+		return held, nil
 	}
-	c.wanted = revision.Name
+	serving, other, record := c.revisionOf(c.selected), c.revisionOf(c.selected.Other()), c.gs.Status.Rollout
+	revision := resources.RevisionOf(c.gs.Spec.WorkloadSpec)
+	switch at := c.gs.Annotations[v1alpha1.AnnotationRestartedAt]; {
+	case record != nil && rollout.Stopped(record.Step) && resources.SameWorkload(record.Revision, revision.Name) && !resources.SameWorkload(serving, revision.Name):
+		return record.Revision, nil // it has come to nothing, and a restart is no retry
+	case at != "":
+		return revision.Restarted(at).Name, nil
+	case resources.SameWorkload(serving, revision.Name):
+		return serving, nil
+	case resources.SameWorkload(other, revision.Name):
+		return other, nil
+	default:
+		return revision.Name, nil
+	}
 }
+
+// revisionOf returns what a colour's Deployment holds, or "" where there is none.
+func (c *cluster) revisionOf(color v1alpha1.Color) string {
+	if live := c.colors[color]; live != nil {
+		return live.target.Revision
+	}
+	return ""
+}
+
+func (c *cluster) suspended() bool { return c.gs.Spec.Suspend != nil && *c.gs.Spec.Suspend }
 
 // play lets everybody do what they do until nothing changes any more.
 func (c *cluster) play(actions []action) error {
 	began := c.now
 	actions = slices.Clone(actions)
 	slices.SortStableFunc(actions, func(a, b action) int { return int(a.after - b.after) })
-	for range 10_000 {
-		for len(actions) > 0 && !c.now.Before(began.Add(actions[0].after)) {
-			c.act(actions[0])
+	for pass := range 10_000 {
+		for pass > 0 && len(actions) > 0 && !c.now.Before(began.Add(actions[0].after)) { // the operator has seen the manifest before
+			if err := c.act(actions[0]); err != nil {
+				return err
+			}
 			actions = actions[1:]
 		}
-		next, changed := c.pass()
-		if changed {
+		next, changed, err := c.pass()
+		if err != nil {
+			return err
+		}
+		if changed || pass == 0 {
 			continue
 		}
 		if len(actions) > 0 {
@@ -95,13 +128,15 @@ func (c *cluster) play(actions []action) error {
 		}
 		c.now = next
 	}
-	return fmt.Errorf("the rollout of revision %s never comes to rest: please report this, with the manifests", c.wanted)
+	return errors.New("the rollout never comes to rest: please report this, with the manifests")
 }
 
 // conclude says what is left to somebody.
 func (c *cluster) conclude(next time.Time) {
 	record := c.gs.Status.Rollout
 	switch {
+	case c.suspended():
+		c.say("", "nothing more happens until spec.suspend is taken away")
 	case record.Step == v1alpha1.StepCompleted:
 	case next.IsZero():
 		c.say("", "nothing more happens until somebody does something")
@@ -110,10 +145,10 @@ func (c *cluster) conclude(next time.Time) {
 	}
 }
 
-func (c *cluster) act(a action) {
+func (c *cluster) act(a action) error {
 	record := c.gs.Status.Rollout
-	if record == nil {
-		record = &v1alpha1.RolloutStatus{Revision: c.wanted}
+	if record == nil && a.what != "scale" {
+		return fmt.Errorf("%s: there is no rollout yet, because spec.suspend is true", a.what)
 	}
 	annotate := func(key, value string) {
 		if c.gs.Annotations == nil {
@@ -132,20 +167,63 @@ func (c *cluster) act(a action) {
 		annotate(v1alpha1.AnnotationRetry, rollout.NextRetry(record))
 	case "restart":
 		annotate(v1alpha1.AnnotationRestartedAt, c.now.Format(time.RFC3339))
-		c.want()
+	case "rollback":
+		if a.revision == "" && len(c.served) < 2 {
+			return errors.New("rollback: nothing served before: name a manifest more, or a revision")
+		}
+		if a.revision == "" {
+			a.revision = c.served[len(c.served)-2]
+		}
+		annotate(v1alpha1.AnnotationRollback, a.revision)
 	case "scale":
 		c.gs.Spec.Replicas = new(a.value)
 		c.say("you", "scale to %d", a.value)
 	}
+	return nil
 }
 
 // pass is one pass of the operator and what the cluster makes of it at once. It returns when the operator looks again.
-func (c *cluster) pass() (time.Time, bool) {
-	plan := rollout.Compute(c.observe())
+func (c *cluster) pass() (time.Time, bool, error) {
+	observed, err := c.observe()
+	if err != nil || c.suspended() {
+		return time.Time{}, c.suspended() && c.manageAll(), err
+	}
+	plan := rollout.Compute(observed)
 	if c.gs.Spec.Replicas == nil {
 		c.gs.Spec.Replicas = new(plan.Serving)
 	}
+	changed := c.deploy(plan)
+	if c.preview != plan.Preview {
+		c.preview, changed = plan.Preview, true
+		c.say("operator", "points the preview Service at %s, revision %s", plan.Preview.Color, plan.Preview.Revision)
+	}
+	if c.selected != plan.Active || c.both != plan.Both {
+		c.selected, c.both, changed = plan.Active, plan.Both, true
+		if plan.Both {
+			c.say("operator", "SENDS TRAFFIC TO BOTH COLOURS")
+		} else {
+			c.say("operator", "SENDS ALL TRAFFIC TO %s", strings.ToUpper(string(plan.Active)))
+		}
+	}
+	if serves := plan.Colors[plan.Active].Revision; len(c.served) == 0 || c.served[len(c.served)-1] != serves {
+		c.served = append(c.served, serves)
+	}
+	changed = c.report(plan) || changed
+	changed = c.manageAll() || changed
+	if plan.After == 0 {
+		return time.Time{}, changed, nil
+	}
+	return c.now.Add(plan.After), changed, nil
+}
+
+// deploy makes the Deployments what they are planned to be, and reports whether they were anything else.
+func (c *cluster) deploy(plan rollout.Plan) bool {
 	changed := false
+	for _, target := range plan.Colors {
+		if !slices.Contains(c.history, target.Revision) {
+			c.history = append(c.history, target.Revision)
+		}
+	}
 	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {
 		target, planned := plan.Colors[color]
 		live := c.colors[color]
@@ -164,26 +242,15 @@ func (c *cluster) pass() (time.Time, bool) {
 		}
 		changed = true
 	}
-	if c.preview != plan.Preview {
-		c.preview, changed = plan.Preview, true
-		c.say("operator", "points the preview Service at %s, revision %s", plan.Preview.Color, plan.Preview.Revision)
-	}
-	if c.selected != plan.Active || c.both != plan.Both {
-		c.selected, c.both, changed = plan.Active, plan.Both, true
-		if plan.Both {
-			c.say("operator", "SENDS TRAFFIC TO BOTH COLOURS")
-		} else {
-			c.say("operator", "SENDS ALL TRAFFIC TO %s", strings.ToUpper(string(plan.Active)))
-		}
-	}
-	changed = c.report(plan) || changed
+	return changed
+}
+
+// manageAll does for both colours what their Deployments' controller does.
+func (c *cluster) manageAll() (changed bool) {
 	for color := range c.colors {
 		changed = c.managePods(color) || changed
 	}
-	if plan.After == 0 {
-		return time.Time{}, changed
-	}
-	return c.now.Add(plan.After), changed
+	return changed
 }
 
 // report writes status, and says what is new in it.
@@ -200,17 +267,26 @@ func (c *cluster) report(plan rollout.Plan) bool {
 	return isNew || len(plan.Transitions) > 0
 }
 
-func (c *cluster) observe() rollout.Observed {
-	serving := c.colors[c.selected]
+func (c *cluster) observe() (rollout.Observed, error) {
+	wanted, err := c.wanted()
+	if err != nil {
+		return rollout.Observed{}, err
+	}
 	o := rollout.Observed{
-		Now: c.now, Spec: c.gs.Spec.DeepCopy(), Wanted: c.wanted, Rollout: c.gs.Status.Rollout.DeepCopy(),
+		Now: c.now, Spec: c.gs.Spec.DeepCopy(), Wanted: wanted, Rollout: c.gs.Status.Rollout.DeepCopy(),
 		Approved: c.gs.Annotations[v1alpha1.AnnotationPromote], Aborted: c.gs.Annotations[v1alpha1.AnnotationAbort],
 		Retry: c.gs.Annotations[v1alpha1.AnnotationRetry], LastActive: c.gs.Status.ActiveColor, LastRevision: c.gs.Status.ActiveRevision,
 		Selected: c.selected, Both: c.both, Previewed: c.preview, Colors: map[v1alpha1.Color]rollout.Color{},
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},
 	}
-	if serving != nil {
-		o.Restart = serving.target.Revision != c.wanted && resources.SameWorkload(serving.target.Revision, c.wanted)
+	held := c.gs.Annotations[v1alpha1.AnnotationRollback] != ""
+	serving := c.revisionOf(c.selected)
+	o.Restart = serving != wanted && resources.SameWorkload(serving, wanted) && !held
+	if held || resources.Names(o.Approved, wanted) {
+		o.Approved = wanted
+	}
+	if resources.Names(o.Aborted, wanted) {
+		o.Aborted = wanted
 	}
 	for color, live := range c.colors {
 		seen := rollout.Color{Revision: live.target.Revision, Replicas: live.target.Replicas, Settled: true}
@@ -219,10 +295,12 @@ func (c *cluster) observe() rollout.Observed {
 			if p.revision == live.target.Revision {
 				seen.Updated++
 			}
+			if c.isAvailable(p) {
+				seen.Available++
+			}
 			if !p.isReady(c.now) {
 				continue
 			}
-			seen.Available++
 			if color == c.selected || c.both {
 				o.ActiveEndpoints[color]++
 			}
@@ -232,10 +310,23 @@ func (c *cluster) observe() rollout.Observed {
 		}
 		o.Colors[color] = seen
 	}
-	return o
+	return o, nil
 }
 
 func (p pod) isReady(now time.Time) bool { return !p.ready.IsZero() && !now.Before(p.ready) }
+
+// isAvailable reports whether a pod has been ready for as long as the Deployment waits.
+func (c *cluster) isAvailable(p pod) bool {
+	return pod{ready: c.availableAt(p)}.isReady(c.now)
+}
+
+// availableAt returns when a pod becomes available, or zero for never.
+func (c *cluster) availableAt(p pod) time.Time {
+	if wait := c.gs.Spec.MinReadySeconds; wait != nil && !p.ready.IsZero() {
+		return p.ready.Add(time.Duration(*wait) * time.Second)
+	}
+	return p.ready
+}
 
 // managePods does for a colour what a Deployment's controller does, and says so where pods of another revision go.
 func (c *cluster) managePods(color v1alpha1.Color) bool {
@@ -253,15 +344,15 @@ func (c *cluster) managePods(color v1alpha1.Color) bool {
 		}
 		fresh = append(fresh, p)
 	}
-	ready := func(pods []pod) (n int) {
+	available := func(pods []pod) (n int) {
 		for _, p := range pods {
-			if p.isReady(c.now) {
+			if c.isAvailable(p) {
 				n++
 			}
 		}
 		return n
 	}
-	for len(stale) > 0 && (!stale[0].isReady(c.now) || ready(fresh)+ready(stale) > want-unavailable) {
+	for len(stale) > 0 && (!c.isAvailable(stale[0]) || available(fresh)+available(stale) > want-unavailable) {
 		stale = stale[1:]
 	}
 	live.pods = slices.Concat(fresh, stale)
@@ -285,12 +376,14 @@ func (c *cluster) rollingLimits(want int) (surge, unavailable int) {
 	return surge, unavailable
 }
 
-// nextPod returns when the next pod becomes ready.
+// nextPod returns when the next pod becomes ready, or available.
 func (c *cluster) nextPod() (next time.Time) {
 	for _, live := range c.colors {
 		for _, p := range live.pods {
-			if !p.ready.IsZero() && p.ready.After(c.now) {
-				next = earliest(next, p.ready)
+			for _, moment := range []time.Time{p.ready, c.availableAt(p)} {
+				if moment.After(c.now) {
+					next = earliest(next, moment)
+				}
 			}
 		}
 	}

@@ -5,11 +5,14 @@
 //	go run ./hack/plan v1.yaml v2.yaml
 //	go run ./hack/plan -ready 20s -at 2m:promote v1.yaml v2.yaml
 //	go run ./hack/plan -broken v1.yaml v2.yaml
+//	go run ./hack/plan -at 5m:rollback v1.yaml v2.yaml
 //
 // The first manifest is what serves; each of the others is applied when the rollout before it has ended.
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -35,9 +39,10 @@ type options struct {
 
 // action is what somebody does a while after the last manifest was applied.
 type action struct {
-	after time.Duration
-	what  string
-	value int32
+	after    time.Duration
+	what     string
+	value    int32  // of scale
+	revision string // of rollback: "" is the one that served before
 }
 
 func main() {
@@ -86,7 +91,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.ready, "ready", 5*time.Second, "How long a pod takes to become ready.")
 	flags.BoolVar(&o.broken, "broken", false, "Pods of the last manifest never become ready.")
 	flags.Func("at", "DURATION:ACTION, as often as you like: what somebody does so long after the last manifest was applied. "+
-		"ACTION is promote, abort, retry, restart, or scale=N.", func(text string) error {
+		"ACTION is promote, abort, retry, restart, rollback, rollback=REVISION, or scale=N.", func(text string) error {
 		a, err := parseAction(text)
 		o.actions = append(o.actions, a)
 		return err
@@ -109,18 +114,22 @@ func parseAction(text string) (action, error) {
 	if !found || err != nil || after < 0 {
 		return action{}, fmt.Errorf("%q is not of the form DURATION:ACTION, such as 2m:promote", text)
 	}
-	what, count, counts := strings.Cut(what, "=")
+	what, value, valued := strings.Cut(what, "=")
 	switch what {
 	case "promote", "abort", "retry", "restart":
-		if !counts {
+		if !valued {
 			return action{after: after, what: what}, nil
 		}
+	case "rollback":
+		if !valued || value != "" {
+			return action{after: after, what: what, revision: value}, nil
+		}
 	case "scale":
-		if n, err := strconv.ParseInt(count, 10, 32); err == nil && n >= 0 {
+		if n, err := strconv.ParseInt(value, 10, 32); err == nil && n >= 0 {
 			return action{after: after, what: what, value: int32(n)}, nil
 		}
 	}
-	return action{}, fmt.Errorf("%q: the action must be promote, abort, retry, restart, or scale=N", text)
+	return action{}, fmt.Errorf("%q: the action must be promote, abort, retry, restart, rollback, rollback=REVISION, or scale=N", text)
 }
 
 // load reads the GinService of a file. What the API server would fill in, the planner knows.
@@ -128,6 +137,9 @@ func load(file string) (*v1alpha1.GinService, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
+	}
+	if text, err = onlyDocument(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	gs := &v1alpha1.GinService{}
 	if err := yaml.UnmarshalStrict(text, gs); err != nil {
@@ -140,4 +152,32 @@ func load(file string) (*v1alpha1.GinService, error) {
 		return nil, fmt.Errorf("%s: spec.image is missing", file)
 	}
 	return gs, nil
+}
+
+// onlyDocument returns the one document of a file that is not empty. Of several, the YAML library would read the first and say nothing.
+func onlyDocument(text []byte) ([]byte, error) {
+	var found []byte
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) && found == nil {
+			return nil, fmt.Errorf("it is empty: one document of kind %s, apiVersion %s, is needed", resources.Kind, resources.APIVersion)
+		}
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var content any
+		switch err := yaml.Unmarshal(document, &content); {
+		case err != nil:
+			return nil, err
+		case content == nil:
+		case found != nil:
+			return nil, errors.New("it has more than one document: give each GinService a file of its own, and leave out all else")
+		default:
+			found = document
+		}
+	}
 }

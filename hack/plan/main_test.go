@@ -28,6 +28,11 @@ func TestPlans(t *testing.T) {
 		"rolling-broken":    "-broken -ready 1s testdata/v1.yaml testdata/v2-rolling.yaml",
 		"tried-again":       "-broken -at 1h:retry testdata/v1.yaml testdata/v2.yaml",
 		"restarted":         "-at 1m:restart testdata/v1.yaml",
+		"restart-forgotten": "testdata/v1.yaml testdata/v1-restarted.yaml testdata/v1.yaml",
+		"rolled-back":       "-at 5m:rollback testdata/v1.yaml testdata/v2.yaml",
+		"promoted-at-once":  "-at 0s:promote testdata/v1.yaml testdata/v2-manual.yaml",
+		"suspended":         "-at 1m:scale=5 testdata/v1.yaml testdata/v2-suspended.yaml",
+		"min-ready-seconds": "testdata/v1.yaml testdata/v2-min-ready.yaml",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -52,6 +57,35 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestEmptyDocuments: what a template leaves of a document that is not wanted is no document.
+func TestEmptyDocuments(t *testing.T) {
+	manifest, err := os.ReadFile("testdata/v1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"a mark before":           "---\n" + string(manifest),
+		"an empty one before":     "---\n---\n" + string(manifest),
+		"a comment before":        "# of the chart\n---\n" + string(manifest),
+		"a mark after":            string(manifest) + "---\n",
+		"empty ones on all sides": "---\n# nothing\n---\n" + string(manifest) + "---\n\n---\nnull\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "gs.yaml")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			gs, err := load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if gs.Spec.Image != "registry.example.com/hello:v1" {
+				t.Errorf("image %q", gs.Spec.Image)
+			}
+		})
+	}
+}
+
 // TestBadInput: whoever makes a mistake is told what to write.
 func TestBadInput(t *testing.T) {
 	write := func(text string) string {
@@ -66,16 +100,22 @@ func TestBadInput(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no file":            {nil, "name at least one file"},
-		"a file that is not": {[]string{"testdata/nothing.yaml"}, "no such file"},
-		"another kind":       {[]string{write("apiVersion: v1\nkind: Pod\n")}, "it is v1 Pod: one document of kind GinService"},
-		"an unknown field":   {[]string{write(head + "spec: {imagee: x}\n")}, "imagee"},
-		"no image":           {[]string{write(head + "spec: {replicas: 1}\n")}, "spec.image is missing"},
-		"no duration":        {[]string{"-at", "promote", "testdata/v1.yaml"}, "DURATION:ACTION"},
-		"an unknown action":  {[]string{"-at", "1s:dance", "testdata/v1.yaml"}, "must be promote, abort, retry, restart, or scale=N"},
-		"a count of nothing": {[]string{"-at", "1s:abort=1", "testdata/v1.yaml"}, "must be promote"},
-		"less than no pods":  {[]string{"-at", "1s:scale=-1", "testdata/v1.yaml"}, "scale=N"},
-		"a time before now":  {[]string{"-ready", "-1s", "testdata/v1.yaml"}, "-ready must not be negative"},
+		"no file":             {nil, "name at least one file"},
+		"a file that is not":  {[]string{"testdata/nothing.yaml"}, "no such file"},
+		"another kind":        {[]string{write("apiVersion: v1\nkind: Pod\n")}, "it is v1 Pod: one document of kind GinService"},
+		"two documents":       {[]string{write(head + "spec: {image: a}\n---\n" + head + "spec: {image: b}\n")}, "gs.yaml: it has more than one document: give each GinService"},
+		"no document":         {[]string{write("---\n# nothing\n")}, "it is empty: one document of kind GinService"},
+		"text after a mark":   {[]string{write("--- {kind: GinService}\n")}, "invalid Yaml document separator"},
+		"an unknown field":    {[]string{write(head + "spec: {imagee: x}\n")}, "imagee"},
+		"no image":            {[]string{write(head + "spec: {replicas: 1}\n")}, "spec.image is missing"},
+		"no duration":         {[]string{"-at", "promote", "testdata/v1.yaml"}, "DURATION:ACTION"},
+		"an unknown action":   {[]string{"-at", "1s:dance", "testdata/v1.yaml"}, "must be promote, abort, retry, restart, rollback, rollback=REVISION, or scale=N"},
+		"an unknown revision": {[]string{"-at", "1m:rollback=nothing", "testdata/v1.yaml"}, "names revision nothing, which no manifest before has: remove it, or name one of "},
+		"nothing before":      {[]string{"-at", "1m:rollback", "testdata/v1.yaml"}, "nothing served before"},
+		"suspended at first":  {[]string{"-at", "1m:promote", "testdata/v2-suspended.yaml"}, "there is no rollout yet, because spec.suspend is true"},
+		"a count of nothing":  {[]string{"-at", "1s:abort=1", "testdata/v1.yaml"}, "must be promote"},
+		"less than no pods":   {[]string{"-at", "1s:scale=-1", "testdata/v1.yaml"}, "scale=N"},
+		"a time before now":   {[]string{"-ready", "-1s", "testdata/v1.yaml"}, "-ready must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
