@@ -2,6 +2,7 @@ package invariants
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,21 +23,28 @@ type replay struct {
 	lines []string
 	wrong []string
 
-	uid       types.UID
-	gone      bool  // the GinService is
-	replicas  int32 // spec.replicas, or -1 while it is missing
-	earlier   int32 // what it was before, or -1
-	selected  v1alpha1.Color
-	both      bool
-	scales    map[v1alpha1.Color]int32                     // of the Deployments
-	ready     map[string]map[string]map[v1alpha1.Color]int // by role and slice
-	writes    map[types.UID]written                        // by object
-	available bool                                         // somebody could be reached, and nothing happened since that excuses that nobody can
+	uid      types.UID
+	gone     bool     // the GinService is
+	replicas int32    // spec.replicas, or -1 while it is missing
+	numbers  []number // what the operator may take for spec.replicas: what it has seen last, and all that came later
+	held     int32    // what the record of a rollout holds the serving colour at, or -1
+	selected v1alpha1.Color
+	both     bool
+	scales   map[v1alpha1.Color]int32                     // of the Deployments
+	ready    map[string]map[string]map[v1alpha1.Color]int // by role and slice
+	writes   map[types.UID]written                        // by object
+	zero     bool                                         // no pod was wanted, and those that were there have not gone since
+}
+
+// number is what spec.replicas has been since a generation, or -1.
+type number struct {
+	generation int64
+	replicas   int32
 }
 
 func newReplay(name string) *replay {
 	return &replay{
-		name: name, replicas: -1, earlier: -1, scales: map[v1alpha1.Color]int32{}, writes: map[types.UID]written{},
+		name: name, replicas: -1, held: -1, scales: map[v1alpha1.Color]int32{}, writes: map[types.UID]written{},
 		ready: map[string]map[string]map[v1alpha1.Color]int{v1alpha1.RoleActive: {}, v1alpha1.RolePreview: {}},
 	}
 }
@@ -80,7 +88,7 @@ func (r *replay) owns(child client.Object) bool {
 // takeGinService checks that what /scale was told survives: only an unset spec.replicas is for the operator to fill in.
 func (r *replay) takeGinService(s step, gs *v1alpha1.GinService) {
 	if s.gone || !gs.DeletionTimestamp.IsZero() {
-		r.gone, r.available = true, false
+		r.gone = true
 		r.note(s, "the GinService is deleted")
 		return
 	}
@@ -94,15 +102,31 @@ func (r *replay) takeGinService(s step, gs *v1alpha1.GinService) {
 		r.replicas = *gs.Spec.Replicas
 	}
 	if r.replicas != before {
-		r.earlier = before
+		r.numbers = append(r.numbers, number{gs.Generation, r.replicas})
 		r.note(s, "spec.replicas: %d", r.replicas)
 		if before >= 0 && r.replicas >= 0 && writers(gs, `"f:spec":{`, `"f:replicas":`) == controllers.FieldOwner {
 			r.violate(s, "the operator changed spec.replicas from %d to %d", before, r.replicas)
 		}
 	}
-	if r.replicas == 0 {
-		r.available = false
+	// The operator writes status against the version that it has read. What it read is no excuse from then on: it reads nothing older any more.
+	for len(r.numbers) > 1 && r.numbers[1].generation <= gs.Status.ObservedGeneration {
+		r.numbers = r.numbers[1:]
 	}
+	if r.held = -1; gs.Status.Rollout != nil && gs.Status.Rollout.HeldReplicas != nil {
+		r.held = *gs.Status.Rollout.HeldReplicas
+	}
+	r.zero = r.zero || r.least() == 0
+}
+
+// least returns the smallest number of pods that the operator may take for what is wanted. A spec.replicas that is missing keeps what runs.
+func (r *replay) least() int32 {
+	least := int32(math.MaxInt32)
+	for _, n := range r.numbers {
+		if n.replicas >= 0 {
+			least = min(least, n.replicas)
+		}
+	}
+	return least
 }
 
 // takeService checks what the active Service selects: never nothing, and no colour without ready pods while the other one has some.
@@ -120,7 +144,7 @@ func (r *replay) takeService(s step, service *corev1.Service) {
 	switch {
 	case !color.Valid():
 		r.violate(s, "the active Service selects %v", service.Spec.Selector)
-	case r.selected.Valid() && !both && r.replicas != 0 && r.count(color) == 0 && r.count(color.Other()) > 0:
+	case r.selected.Valid() && !both && r.least() > 0 && r.count(color) == 0 && r.count(color.Other()) > 0:
 		r.violate(s, "the active Service selects %s, which has no ready pod, and %s has", color, color.Other())
 	}
 	r.selected, r.both = color, both
@@ -162,9 +186,9 @@ func (r *replay) takeDeployment(s step, deployment *appsv1.Deployment) {
 
 // checkScaleDown checks what the operator takes from a colour.
 func (r *replay) checkScaleDown(s step, color v1alpha1.Color, before, wants int32) {
-	least := r.replicas
-	if r.earlier >= 0 {
-		least = min(least, r.earlier) // the operator may not have heard of the latest number
+	least := r.least()
+	if r.held >= 0 && color == r.selected {
+		least = min(least, r.held)
 	}
 	switch other := color.Other(); {
 	case color == r.selected && wants < least:
@@ -182,6 +206,7 @@ func (r *replay) takeSlice(s step, slice *discoveryv1.EndpointSlice) {
 	if r.ready[role] == nil {
 		return // somebody has changed the label
 	}
+	before := r.reachable()
 	ready := map[v1alpha1.Color]int{}
 	for i := range slice.Endpoints {
 		endpoint := &slice.Endpoints[i]
@@ -199,14 +224,17 @@ func (r *replay) takeSlice(s step, slice *discoveryv1.EndpointSlice) {
 		delete(r.ready[role], slice.Name)
 	}
 	r.note(s, "the %s Service has ready: %v", role, ready)
-	if role != v1alpha1.RoleActive || r.gone {
-		return
-	}
-	reachable := r.behind(role, v1alpha1.Blue)+r.behind(role, v1alpha1.Green) > 0
-	if r.available && !reachable {
+	after := r.reachable()
+	if before && !after && !r.gone && !r.zero {
 		r.violate(s, "nobody can be reached any more")
 	}
-	r.available = r.available || reachable && r.replicas != 0
+	if !before { // those that were there when no pod was wanted have gone
+		r.zero = r.least() == 0
+	}
+}
+
+func (r *replay) reachable() bool {
+	return r.behind(v1alpha1.RoleActive, v1alpha1.Blue)+r.behind(v1alpha1.RoleActive, v1alpha1.Green) > 0
 }
 
 // written is what an object's managed fields say of the operator.

@@ -28,31 +28,47 @@ func owned(name string, labels map[string]string) metav1.ObjectMeta {
 	}
 }
 
-func ginService(by string, replicas int32) client.Object {
+func ginService(by string, replicas int32) *v1alpha1.GinService {
 	gs := &v1alpha1.GinService{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "hello", UID: "uid"}}
 	gs.ManagedFields = fields(by, `{"f:spec":{"f:replicas":{}}}`)
 	gs.Spec.Replicas = &replicas
 	return gs
 }
 
+// generation is the same with a generation of spec, and the latest one that the operator has seen.
+func generation(n, seen int64, replicas int32) *v1alpha1.GinService {
+	gs := ginService("hpa", replicas)
+	gs.Generation, gs.Status.ObservedGeneration = n, seen
+	return gs
+}
+
+// holding has a record of a rollout that holds what serves at a number of pods.
+func holding(gs *v1alpha1.GinService, replicas int32) client.Object {
+	gs = gs.DeepCopy()
+	gs.Status.Rollout = &v1alpha1.RolloutStatus{HeldReplicas: &replicas, WantedReplicas: gs.Spec.Replicas}
+	return gs
+}
+
 func deletedGinService() client.Object {
 	gs := ginService("kubectl", 3)
-	gs.SetDeletionTimestamp(&metav1.Time{})
 	now := metav1.Now()
 	gs.SetDeletionTimestamp(&now)
 	return gs
 }
 
-func active(selector map[string]string, serving v1alpha1.Color) client.Object {
+func active(by string, selector map[string]string, serving v1alpha1.Color) client.Object {
 	service := &corev1.Service{ObjectMeta: owned("hello", nil), Spec: corev1.ServiceSpec{Selector: selector}}
+	service.ManagedFields = fields(by, `{"f:spec":{"f:selector":{}}}`)
 	if serving != "" {
 		service.Annotations = map[string]string{"apps.gin-operator.dev/serving": string(serving)}
 	}
 	return service
 }
 
-func selects(color v1alpha1.Color) client.Object {
-	return active(map[string]string{v1alpha1.LabelUID: "uid", v1alpha1.LabelColor: string(color)}, "")
+func selects(color v1alpha1.Color) client.Object { return selectedBy(operator, color) }
+
+func selectedBy(by string, color v1alpha1.Color) client.Object {
+	return active(by, map[string]string{v1alpha1.LabelUID: "uid", v1alpha1.LabelColor: string(color)}, "")
 }
 
 func deployment(by string, color v1alpha1.Color, replicas int32) client.Object {
@@ -92,13 +108,15 @@ func atPeace() []client.Object {
 }
 
 func TestReplay(t *testing.T) {
+	seen := generation(9, 9, 3)
 	foreign := deployment(operator, v1alpha1.Blue, 5)
 	foreign.SetOwnerReferences(nil)
 	robbed := deployment(operator, v1alpha1.Blue, 3)
 	robbed.SetOwnerReferences(nil)
 	robbed.SetManagedFields(fields(operator, `{"f:spec":{"f:replicas":{}}}`))
-	bothColors := active(map[string]string{v1alpha1.LabelUID: "uid"}, v1alpha1.Blue)
+	bothColors := active(operator, map[string]string{v1alpha1.LabelUID: "uid"}, v1alpha1.Blue)
 	all := slice(v1alpha1.RoleActive, "blue-1", "blue-2", "blue-3", "green-1", "green-2", "green-3")
+	blue := slice(v1alpha1.RoleActive, "blue-4")
 	green := slice(v1alpha1.RoleActive, "green-1", "green-2", "green-3")
 	for name, tc := range map[string]struct {
 		then []client.Object
@@ -107,38 +125,52 @@ func TestReplay(t *testing.T) {
 		"nothing":                         {nil, ""},
 		"a switch":                        {[]client.Object{selects(v1alpha1.Green), green, deployment(operator, v1alpha1.Blue, 0)}, ""},
 		"a switch with an overlap":        {[]client.Object{bothColors, all, selects(v1alpha1.Green), green, deployment(operator, v1alpha1.Blue, 0)}, ""},
-		"no selector":                     {[]client.Object{active(nil, "")}, "the active Service selects map[]"},
-		"both, and nobody knows who":      {[]client.Object{active(map[string]string{v1alpha1.LabelUID: "uid"}, "")}, "the active Service selects map["},
+		"no selector":                     {[]client.Object{active(operator, nil, "")}, "the active Service selects map[]"},
+		"both, and nobody knows who":      {[]client.Object{active(operator, map[string]string{v1alpha1.LabelUID: "uid"}, "")}, "the active Service selects map["},
 		"a colour that is not ready":      {[]client.Object{slice(v1alpha1.RolePreview, "green-1!"), selects(v1alpha1.Green)}, "which has no ready pod"},
 		"nobody to reach":                 {[]client.Object{slice(v1alpha1.RoleActive, "blue-1!")}, "nobody can be reached"},
 		"nobody to reach at zero":         {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive)}, ""},
+		"nobody to reach soon after zero": {[]client.Object{generation(2, 2, 0), generation(3, 3, 3), blue, slice(v1alpha1.RoleActive), blue}, ""},
+		"nobody to reach long after zero": {[]client.Object{generation(2, 2, 0), slice(v1alpha1.RoleActive), generation(3, 3, 3), blue, slice(v1alpha1.RoleActive)}, "nobody can be reached"},
 		"nobody to reach after the end":   {[]client.Object{deletedGinService(), slice(v1alpha1.RoleActive)}, ""},
 		"fewer pods than are wanted":      {[]client.Object{deployment(operator, v1alpha1.Blue, 1)}, "took pods from blue, which serves"},
 		"as few pods as are wanted":       {[]client.Object{ginService("kubectl", 1), deployment(operator, v1alpha1.Blue, 1)}, ""},
-		"as few as were wanted just now":  {[]client.Object{ginService("hpa", 1), ginService("hpa", 5), deployment(operator, v1alpha1.Blue, 1)}, ""},
+		"as few as were wanted just now":  {[]client.Object{generation(2, 2, 1), generation(3, 2, 5), generation(4, 2, 7), deployment(operator, v1alpha1.Blue, 1)}, ""},
+		"as few as it knew were wanted":   {[]client.Object{generation(2, 0, 1), generation(3, 2, 5), deployment(operator, v1alpha1.Blue, 1)}, ""},
+		"as few as once were wanted":      {[]client.Object{generation(2, 2, 1), generation(3, 3, 5), deployment(operator, v1alpha1.Blue, 1)}, "1 of 3, and 5 are wanted"},
+		"as few as it never heard of":     {[]client.Object{generation(2, 2, 1), generation(3, 2, 2), generation(4, 4, 5), deployment(operator, v1alpha1.Blue, 2)}, "2 of 3, and 5 are wanted"},
+		"fewer than were wanted at last":  {[]client.Object{generation(2, 2, 1), generation(3, 3, 2), generation(4, 3, 5), deployment(operator, v1alpha1.Blue, 1)}, "took pods from blue, which serves"},
+		"a status that is wiped":          {[]client.Object{generation(2, 2, 1), generation(3, 3, 5), generation(3, 0, 5), deployment(operator, v1alpha1.Blue, 1)}, "took pods from blue, which serves"},
+		"as few as it holds":              {[]client.Object{holding(generation(2, 2, 5), 2), deployment(operator, v1alpha1.Blue, 2)}, ""},
+		"fewer than it holds":             {[]client.Object{holding(generation(2, 2, 5), 2), deployment(operator, v1alpha1.Blue, 1)}, "took pods from blue, which serves"},
+		"as few as it held":               {[]client.Object{holding(generation(2, 2, 5), 2), generation(3, 3, 5), deployment(operator, v1alpha1.Blue, 2)}, "took pods from blue, which serves"},
 		"somebody else's fewer pods":      {[]client.Object{deployment("kubectl", v1alpha1.Blue, 1)}, ""},
 		"pods that are still sent to":     {[]client.Object{selects(v1alpha1.Green), all, deployment(operator, v1alpha1.Blue, 0)}, "still in the EndpointSlices"},
 		"as few pods of both as wanted":   {[]client.Object{bothColors, all, ginService("hpa", 2), deployment(operator, v1alpha1.Blue, 2), deployment(operator, v1alpha1.Green, 2)}, ""},
 		"fewer pods of both than wanted":  {[]client.Object{bothColors, all, ginService("hpa", 2), deployment(operator, v1alpha1.Blue, 2), deployment(operator, v1alpha1.Green, 1)}, "still in the EndpointSlices"},
 		"pods that are still selected":    {[]client.Object{bothColors, all, deployment(operator, v1alpha1.Green, 0)}, "still in the EndpointSlices"},
-		"the last healthy pods":           {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive), ginService("kubectl", 3), deployment(operator, v1alpha1.Green, 0)}, "last healthy pods"},
+		"the last healthy pods":           {[]client.Object{ginService("kubectl", 0), slice(v1alpha1.RoleActive), seen, deployment(operator, v1alpha1.Green, 0)}, "last healthy pods"},
 		"the autoscaler's number":         {[]client.Object{ginService("hpa", 7)}, ""},
 		"the operator's number":           {[]client.Object{ginService(operator, 7)}, "changed spec.replicas from 3 to 7"},
 		"somebody takes its owner away":   {[]client.Object{robbed}, ""},
 		"a write to somebody's settings":  {[]client.Object{settings("1"), settings("2")}, "which no GinService controls"},
 		"a write to what it does not own": {[]client.Object{foreign}, "which no GinService controls"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := newReplay("hello")
-			for i, object := range append(atPeace(), tc.then...) {
-				r.take(step{version: int64(i), object: object})
-			}
-			switch {
-			case tc.want == "" && len(r.wrong) > 0:
-				t.Errorf("violations: %v", r.wrong)
-			case tc.want != "" && (len(r.wrong) != 1 || !strings.Contains(r.wrong[0], tc.want)):
-				t.Errorf("violations: %v, want one with %q", r.wrong, tc.want)
-			}
-		})
+		t.Run(name, func(t *testing.T) { expectViolation(t, tc.want, tc.then) })
+	}
+}
+
+// expectViolation replays what was at peace and then was not, and checks what was wrong with it: "" for nothing.
+func expectViolation(t *testing.T, want string, then []client.Object) {
+	t.Helper()
+	r := newReplay("hello")
+	for i, object := range append(atPeace(), then...) {
+		r.take(step{version: int64(i), object: object})
+	}
+	switch {
+	case want == "" && len(r.wrong) > 0:
+		t.Errorf("violations: %v", r.wrong)
+	case want != "" && (len(r.wrong) != 1 || !strings.Contains(r.wrong[0], want)):
+		t.Errorf("violations: %v, want one with %q", r.wrong, want)
 	}
 }
