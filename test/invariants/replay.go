@@ -129,7 +129,10 @@ func (r *replay) least() int32 {
 	return least
 }
 
-// takeService checks what the active Service selects: never nothing, and no colour without ready pods while the other one has some.
+// takeService checks what the operator has the active Service select: never nothing, and no colour without ready pods while the other one has
+// some. It is checked where the selector changes, and at no other time: a colour may lose its pods while it is selected, and traffic does not
+// go back by itself then. It does where status still names the other colour, but not before the operator's caches show all of this, which no
+// resource version tells. What is promised at every moment is that the other colour's pods stay: see checkScaleDown.
 func (r *replay) takeService(s step, service *corev1.Service) {
 	color := v1alpha1.Color(service.Spec.Selector[v1alpha1.LabelColor])
 	serving := v1alpha1.Color(service.Annotations[resources.AnnotationServing])
@@ -140,8 +143,10 @@ func (r *replay) takeService(s step, service *corev1.Service) {
 	if color == r.selected && both == r.both {
 		return
 	}
-	r.note(s, "the active Service selects %q, both: %t", color, both)
+	by := writers(service, `"f:spec":{`, `"f:selector":`)
+	r.note(s, "the active Service selects %q, both: %t, by %s", color, both, by)
 	switch {
+	case by != controllers.FieldOwner:
 	case !color.Valid():
 		r.violate(s, "the active Service selects %v", service.Spec.Selector)
 	case r.selected.Valid() && !both && r.least() > 0 && r.count(color) == 0 && r.count(color.Other()) > 0:
@@ -184,7 +189,7 @@ func (r *replay) takeDeployment(s step, deployment *appsv1.Deployment) {
 	}
 }
 
-// checkScaleDown checks what the operator takes from a colour.
+// checkScaleDown checks what the operator takes from a colour. Of the last healthy pods it may take those alone that spec.replicas has no use for.
 func (r *replay) checkScaleDown(s step, color v1alpha1.Color, before, wants int32) {
 	least := r.least()
 	if r.held >= 0 && color == r.selected {
@@ -195,7 +200,7 @@ func (r *replay) checkScaleDown(s step, color v1alpha1.Color, before, wants int3
 		r.violate(s, "the operator took pods from %s, which serves: %d of %d, and %d are wanted", color, wants, before, r.replicas)
 	case color != r.selected && r.behind(v1alpha1.RoleActive, color) > 0 && (!r.both || wants < least): // while both serve, both have as many as are wanted
 		r.violate(s, "the operator took pods from %s, which is still in the EndpointSlices of the active Service", color)
-	case color != r.selected && r.replicas > 0 && wants == 0 && r.count(other) == 0 && r.count(color) > 0:
+	case color != r.selected && wants < least && r.count(other) == 0 && r.count(color) > 0:
 		r.violate(s, "the operator took the last healthy pods, those of %s", color)
 	}
 }
