@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,13 +31,14 @@ import (
 
 // Observer watches one GinService.
 type Observer struct {
-	name   string
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	namespace, name string
+	client          client.Client
+	cancel          context.CancelFunc
+	done            sync.WaitGroup
 
 	mutex   sync.Mutex
 	seen    []step
-	excused bool
+	excused []span
 	ended   error
 }
 
@@ -50,7 +52,7 @@ type step struct {
 // Observe watches a GinService, which need not exist yet, and all that has to do with it in its namespace, until Stop.
 func Observe(c client.WithWatch, namespace, name string) (*Observer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &Observer{name: name, cancel: cancel}
+	o := &Observer{namespace: namespace, name: name, client: c, cancel: cancel}
 	for _, list := range watched() {
 		// What is there already comes as an addition, with the version of its last change.
 		w, err := c.Watch(ctx, list, client.InNamespace(namespace))
@@ -123,18 +125,43 @@ func (o *Observer) note(kind watch.EventType, object client.Object) error {
 	}
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	if !o.excused {
-		o.seen = append(o.seen, step{version: version, gone: kind == watch.Deleted, object: object})
-	}
+	o.seen = append(o.seen, step{version: version, gone: kind == watch.Deleted, object: object})
 	return nil
 }
 
-// Excuse says that from now on whoever watches takes pods, Services or Deployments away himself, or sees to it that others do: what follows
-// is not looked at.
-func (o *Observer) Excuse() {
+// Excuse says that during takes pods, Services or Deployments away by itself, or sees to it that others do: until it returns, nobody has to be
+// reached. Everything else that the operator does is looked at all the same.
+func (o *Observer) Excuse(ctx context.Context, during func()) error {
+	from, err := o.now(ctx)
+	if err != nil {
+		return err
+	}
+	o.mutex.Lock()
+	i := len(o.excused)
+	o.excused = append(o.excused, span{from: from, until: math.MaxInt64}) // where during ends in a panic, it says enough by itself
+	o.mutex.Unlock()
+	during()
+	until, err := o.now(ctx)
+	if err != nil {
+		return err
+	}
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	o.excused = true
+	o.excused[i].until = until
+	return nil
+}
+
+// now returns the resource version of the latest change to anything: a list that asks for no version is as new as can be.
+func (o *Observer) now(ctx context.Context) (int64, error) {
+	list := &corev1.ConfigMapList{}
+	if err := o.client.List(ctx, list, client.InNamespace(o.namespace), client.Limit(1)); err != nil {
+		return 0, fmt.Errorf("asking for the resource version: %w", err)
+	}
+	version, err := strconv.ParseInt(list.ResourceVersion, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("resource version of a list: %w", err)
+	}
+	return version, nil
 }
 
 // Stop ends the watches and returns what was wrong, and all that was seen.
@@ -144,7 +171,7 @@ func (o *Observer) Stop() (wrong []string, history string, err error) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	slices.SortStableFunc(o.seen, func(a, b step) int { return cmp.Compare(a.version, b.version) })
-	r := newReplay(o.name)
+	r := newReplay(o.name, o.excused...)
 	for _, s := range o.seen {
 		r.take(s)
 	}

@@ -3,6 +3,7 @@ package invariants
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,9 +20,10 @@ import (
 
 // replay goes through what was seen, in its order.
 type replay struct {
-	name  string
-	lines []string
-	wrong []string
+	name    string
+	excused []span
+	lines   []string
+	wrong   []string
 
 	uid      types.UID
 	gone     bool     // the GinService is
@@ -36,15 +38,18 @@ type replay struct {
 	zero     bool                                         // no pod was wanted, and those that were there have not gone since
 }
 
+// span is a time in which nobody has to be reached, in resource versions: what came after from, and not after until.
+type span struct{ from, until int64 }
+
 // number is what spec.replicas has been since a generation, or -1.
 type number struct {
 	generation int64
 	replicas   int32
 }
 
-func newReplay(name string) *replay {
+func newReplay(name string, excused ...span) *replay {
 	return &replay{
-		name: name, replicas: -1, held: -1, scales: map[v1alpha1.Color]int32{}, writes: map[types.UID]written{},
+		name: name, excused: excused, replicas: -1, held: -1, scales: map[v1alpha1.Color]int32{}, writes: map[types.UID]written{},
 		ready: map[string]map[string]map[v1alpha1.Color]int{v1alpha1.RoleActive: {}, v1alpha1.RolePreview: {}},
 	}
 }
@@ -93,7 +98,7 @@ func (r *replay) takeGinService(s step, gs *v1alpha1.GinService) {
 		return
 	}
 	if gs.UID != r.uid {
-		anew := newReplay(r.name)
+		anew := newReplay(r.name, r.excused...)
 		anew.uid, anew.lines, anew.wrong, anew.writes = gs.UID, r.lines, r.wrong, r.writes
 		*r = *anew
 	}
@@ -230,7 +235,7 @@ func (r *replay) takeSlice(s step, slice *discoveryv1.EndpointSlice) {
 	}
 	r.note(s, "the %s Service has ready: %v", role, ready)
 	after := r.reachable()
-	if before && !after && !r.gone && !r.zero {
+	if before && !after && !r.gone && !r.zero && !r.excuses(s) {
 		r.violate(s, "nobody can be reached any more")
 	}
 	if !before { // those that were there when no pod was wanted have gone
@@ -240,6 +245,10 @@ func (r *replay) takeSlice(s step, slice *discoveryv1.EndpointSlice) {
 
 func (r *replay) reachable() bool {
 	return r.behind(v1alpha1.RoleActive, v1alpha1.Blue)+r.behind(v1alpha1.RoleActive, v1alpha1.Green) > 0
+}
+
+func (r *replay) excuses(s step) bool {
+	return slices.ContainsFunc(r.excused, func(e span) bool { return e.from < s.version && s.version <= e.until })
 }
 
 // written is what an object's managed fields say of the operator.

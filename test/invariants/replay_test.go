@@ -166,10 +166,44 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestExcused checks that in a span nobody has to be reached, and that all else is judged.
+func TestExcused(t *testing.T) {
+	down, up := slice(v1alpha1.RoleActive, "blue-1!"), slice(v1alpha1.RoleActive, "blue-1")
+	first := int64(len(atPeace()))
+	for name, tc := range map[string]struct {
+		excused []span
+		then    []client.Object
+		want    string // "" for nothing
+	}{
+		"again and again":         {[]span{{first - 1, first + 3}}, []client.Object{down, up, down, up}, ""},
+		"another time":            {[]span{{0, 1}, {first - 1, first}}, []client.Object{down, up}, ""},
+		"earlier":                 {[]span{{first, first + 9}}, []client.Object{down, up}, "nobody can be reached"},
+		"later":                   {[]span{{first - 1, first + 1}}, []client.Object{down, up, down}, "nobody can be reached"},
+		"at once after it":        {[]span{{first - 3, first - 1}}, []client.Object{down}, "nobody can be reached"},
+		"in a service made anew":  {[]span{{first - 1, first + 9}}, []client.Object{anew(ginService("kubectl", 3)), anew(up), anew(down)}, ""},
+		"none for what is anew":   {nil, []client.Object{anew(ginService("kubectl", 3)), anew(up), anew(down)}, "nobody can be reached"},
+		"the size of what serves": {[]span{{first - 1, first + 9}}, []client.Object{down, deployment(operator, v1alpha1.Blue, 1)}, "took pods from blue, which serves"},
+		"spec.replicas":           {[]span{{first - 1, first + 9}}, []client.Object{down, ginService(operator, 7)}, "changed spec.replicas from 3 to 7"},
+		"what is not owned":       {[]span{{first - 1, first + 9}}, []client.Object{down, settings("1"), settings("2")}, "which no GinService controls"},
+		"the selector":            {[]span{{first - 1, first + 9}}, []client.Object{slice(v1alpha1.RolePreview), selects(v1alpha1.Green)}, "which has no ready pod"},
+	} {
+		t.Run(name, func(t *testing.T) { expectViolation(t, tc.want, tc.then, tc.excused...) })
+	}
+}
+
+// anew is the GinService, or an EndpointSlice of it, after it was deleted and created again.
+func anew(object client.Object) client.Object {
+	object = object.DeepCopyObject().(client.Object)
+	if object.SetUID("anew"); object.GetLabels() != nil {
+		object.GetLabels()[v1alpha1.LabelUID] = "anew"
+	}
+	return object
+}
+
 // expectViolation replays what was at peace and then was not, and checks what was wrong with it: "" for nothing.
-func expectViolation(t *testing.T, want string, then []client.Object) {
+func expectViolation(t *testing.T, want string, then []client.Object, excused ...span) {
 	t.Helper()
-	r := newReplay("hello")
+	r := newReplay("hello", excused...)
 	for i, object := range append(atPeace(), then...) {
 		r.take(step{version: int64(i), object: object})
 	}

@@ -83,24 +83,26 @@ var _ = Describe("interference", func() {
 	It("takes a label out of a selector that would keep all traffic from the pods", func(ctx SpecContext) {
 		startOperator()
 		s := started(ctx, replicas(1))
-		s.allowOutage()
-		for _, name := range []string{"hello", "hello-preview"} {
-			svc := &corev1.Service{ObjectMeta: s.meta(name)}
-			s.mutate(ctx, svc, func(o client.Object) { o.(*corev1.Service).Spec.Selector["tier"] = "nowhere" })
-			Eventually(func(g Gomega) {
-				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(svc), svc)).To(Succeed())
-				g.Expect(svc.Spec.Selector).NotTo(HaveKey("tier"))
-			}).Should(Succeed(), name)
-		}
+		s.allowOutage(ctx, func() {
+			for _, name := range []string{"hello", "hello-preview"} {
+				svc := &corev1.Service{ObjectMeta: s.meta(name)}
+				s.mutate(ctx, svc, func(o client.Object) { o.(*corev1.Service).Spec.Selector["tier"] = "nowhere" })
+				Eventually(func(g Gomega) {
+					g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(svc), svc)).To(Succeed())
+					g.Expect(svc.Spec.Selector).NotTo(HaveKey("tier"))
+				}).Should(Succeed(), name)
+			}
+		})
 		Eventually(endpoints).WithArguments(ctx, s.namespace, "hello").Should(HaveLen(1))
 	})
 
 	It("takes traffic back from a colour that has no pods", func(ctx SpecContext) {
 		startOperator()
 		s := started(ctx, replicas(1))
-		s.allowOutage()
-		s.moveTraffic(ctx, v1alpha1.Green)
-		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		s.allowOutage(ctx, func() {
+			s.moveTraffic(ctx, v1alpha1.Green)
+			Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		})
 		s.eventuallyServes(ctx, "v1")
 		Eventually(s.events).WithArguments(ctx, "TrafficReturned").Should(HaveLen(1))
 		err := k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "hello-green"}, &appsv1.Deployment{})
@@ -113,9 +115,10 @@ var _ = Describe("interference", func() {
 		s := started(ctx, replicas(1))
 		s.change(ctx, unschedulable)
 		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected)
-		s.allowOutage()
-		s.moveTraffic(ctx, v1alpha1.Green)
-		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		s.allowOutage(ctx, func() {
+			s.moveTraffic(ctx, v1alpha1.Green)
+			Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		})
 		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Scheduling.Affinity = nil })
 		s.eventuallyServes(ctx, "v1")
 	})
@@ -127,10 +130,10 @@ var _ = Describe("interference", func() {
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepDeploying)
 		Eventually(func() []string { return s.podNames(ctx, v1alpha1.Green) }).Should(HaveLen(1))
-		s.allowOutage()
-		s.moveTraffic(ctx, v1alpha1.Green)
-		// The selector first: EndpointSlices still have the blue pod when they haven't followed the move yet.
-		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		s.allowOutage(ctx, func() {
+			s.moveTraffic(ctx, v1alpha1.Green)
+			Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		})
 		Eventually(endpoints).WithArguments(ctx, s.namespace, s.name).Should(And(HaveLen(1), HaveEach(HavePrefix("hello-blue-"))))
 	})
 
@@ -317,7 +320,6 @@ var _ = Describe("interference", func() {
 		func(ctx SpecContext, resource string, child client.Object, change func(o client.Object, round string), repaired func(client.Object) bool) {
 			op := startOperator()
 			s := started(ctx, replicas(1), func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.ScaleDownDelaySeconds = new(int32(0)) })
-			s.allowOutage()
 			child.SetNamespace(s.namespace)
 			before := op.quiet(ctx)
 			rounds := s.rewrite(ctx, 6*time.Second, child, change)
@@ -424,14 +426,15 @@ var _ = Describe("a history that somebody deleted", func() {
 	It("does not stop a new version where the Deployment that served is gone with it", func(ctx SpecContext) {
 		op := startOperator()
 		s := started(ctx, replicas(1))
-		s.allowOutage()
-		old := s.get(ctx).Status.ActiveRevision
-		op.stop()
-		Expect(k8s.Delete(ctx, &appsv1.ControllerRevision{ObjectMeta: s.meta("hello-" + old)})).To(Succeed())
-		Expect(k8s.Delete(ctx, &appsv1.Deployment{ObjectMeta: s.meta("hello-blue")})).To(Succeed())
-		s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Image = image(s.namespace, "v2") })
-		startOperator()
-		s.eventuallyServes(ctx, "v2")
+		s.allowOutage(ctx, func() {
+			old := s.get(ctx).Status.ActiveRevision
+			op.stop()
+			Expect(k8s.Delete(ctx, &appsv1.ControllerRevision{ObjectMeta: s.meta("hello-" + old)})).To(Succeed())
+			Expect(k8s.Delete(ctx, &appsv1.Deployment{ObjectMeta: s.meta("hello-blue")})).To(Succeed())
+			s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Image = image(s.namespace, "v2") })
+			startOperator()
+			s.eventuallyServes(ctx, "v2")
+		})
 	})
 })
 

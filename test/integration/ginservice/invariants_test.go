@@ -6,8 +6,11 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -30,8 +33,29 @@ func observeInvariants(namespace, name string) *invariants.Observer {
 	return observer
 }
 
-// allowOutage says that the spec itself takes the service's pods or its Service away.
-func (s *service) allowOutage() { s.observer.Excuse() }
+// allowOutage lets during take the service's pods or its Service away, and waits until the service is sound again: from then on it has to be
+// reachable once more. Kubernetes copies the labels of a Service to its EndpointSlices, which tells that they don't follow an older selector.
+func (s *service) allowOutage(ctx SpecContext, during func()) {
+	GinkgoHelper()
+	Expect(s.observer.Excuse(ctx, func() {
+		during()
+		round := fmt.Sprint(time.Now().UnixNano())
+		svc := &corev1.Service{ObjectMeta: s.meta(s.name)}
+		s.mutate(ctx, svc, func(o client.Object) { o.GetLabels()["round"] = round })
+		Eventually(func(g Gomega) {
+			var slices discoveryv1.EndpointSliceList
+			g.Expect(k8s.List(ctx, &slices, client.InNamespace(s.namespace), client.MatchingLabels{discoveryv1.LabelServiceName: s.name})).To(Succeed())
+			g.Expect(slices.Items).NotTo(BeEmpty())
+			for i := range slices.Items {
+				g.Expect(slices.Items[i].Labels).To(HaveKeyWithValue("round", round))
+			}
+			g.Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
+			pods := s.podsMatching(ctx, labels.SelectorFromSet(svc.Spec.Selector))
+			g.Expect(pods).NotTo(BeEmpty())
+			g.Expect(endpoints(ctx, s.namespace, s.name)).To(ConsistOf(pods))
+		}).WithContext(ctx).Should(Succeed())
+	})).To(Succeed())
+}
 
 // checkContract checks at the end of each spec that the conditions keep the kstatus rules.
 func (s *service) checkContract(ctx SpecContext) {

@@ -103,15 +103,16 @@ var _ = Describe("a rollout with an overlap", func() {
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepOverlapping)
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both))
-		s.allowOutage()
-		svc := &corev1.Service{}
-		Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
-		svc.Spec.Selector["stray"] = "label"
-		Expect(k8s.Update(ctx, svc)).To(Succeed())
-		Eventually(func(g Gomega) {
-			g.Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
-			g.Expect(svc.Spec.Selector).To(HaveLen(1))
-		}).WithContext(ctx).Should(Succeed())
+		s.allowOutage(ctx, func() {
+			svc := &corev1.Service{}
+			Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
+			svc.Spec.Selector["stray"] = "label"
+			Expect(k8s.Update(ctx, svc)).To(Succeed())
+			Eventually(func(g Gomega) {
+				g.Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
+				g.Expect(svc.Spec.Selector).To(HaveLen(1))
+			}).WithContext(ctx).Should(Succeed())
+		})
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both))
 	})
 })

@@ -99,33 +99,36 @@ var _ = Describe("repair", func() {
 	It("brings back what someone changed or deleted, and leaves alone what it does not own", func(ctx SpecContext) {
 		startOperator()
 		s := started(ctx, everything()...)
-		s.allowOutage()
 		Eventually(k8s.Get).WithArguments(ctx, s.key(), &autoscalingv2.HorizontalPodAutoscaler{}).Should(Succeed())
 
 		By("deleting children")
-		for _, child := range []client.Object{
-			&corev1.Service{ObjectMeta: s.meta("hello")}, &corev1.Service{ObjectMeta: s.meta("hello-preview")},
-			&autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: s.meta("hello")}, &policyv1.PodDisruptionBudget{ObjectMeta: s.meta("hello")},
-			&corev1.ConfigMap{ObjectMeta: s.meta("hello-" + s.get(ctx).Status.ActiveRevision)},
-			&appsv1.ControllerRevision{ObjectMeta: s.meta("hello-" + s.get(ctx).Status.ActiveRevision)},
-			&appsv1.Deployment{ObjectMeta: s.meta("hello-blue")},
-		} {
-			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(child), child)).To(Succeed())
-			uid := child.GetUID()
-			Expect(k8s.Delete(ctx, child)).To(Succeed())
-			Eventually(func(g Gomega) {
-				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(child), child)).To(Succeed())
-				g.Expect(child.GetUID()).NotTo(Equal(uid))
-			}).Should(Succeed(), "%T %s", child, child.GetName())
-		}
-		s.eventuallyServes(ctx, "v1")
+		s.allowOutage(ctx, func() {
+			for _, child := range []client.Object{
+				&corev1.Service{ObjectMeta: s.meta("hello")}, &corev1.Service{ObjectMeta: s.meta("hello-preview")},
+				&autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: s.meta("hello")}, &policyv1.PodDisruptionBudget{ObjectMeta: s.meta("hello")},
+				&corev1.ConfigMap{ObjectMeta: s.meta("hello-" + s.get(ctx).Status.ActiveRevision)},
+				&appsv1.ControllerRevision{ObjectMeta: s.meta("hello-" + s.get(ctx).Status.ActiveRevision)},
+				&appsv1.Deployment{ObjectMeta: s.meta("hello-blue")},
+			} {
+				Expect(k8s.Get(ctx, client.ObjectKeyFromObject(child), child)).To(Succeed())
+				uid := child.GetUID()
+				Expect(k8s.Delete(ctx, child)).To(Succeed())
+				Eventually(func(g Gomega) {
+					g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(child), child)).To(Succeed())
+					g.Expect(child.GetUID()).NotTo(Equal(uid))
+				}).Should(Succeed(), "%T %s", child, child.GetName())
+			}
+			s.eventuallyServes(ctx, "v1")
+		})
 
 		By("changing what the operator owns")
-		s.mutate(ctx, &corev1.Service{ObjectMeta: s.meta("hello")}, func(o client.Object) {
-			o.(*corev1.Service).Spec.Selector = map[string]string{"app": "elsewhere"}
-			o.(*corev1.Service).Spec.Ports[0].TargetPort.StrVal = "other"
+		s.allowOutage(ctx, func() {
+			s.mutate(ctx, &corev1.Service{ObjectMeta: s.meta("hello")}, func(o client.Object) {
+				o.(*corev1.Service).Spec.Selector = map[string]string{"app": "elsewhere"}
+				o.(*corev1.Service).Spec.Ports[0].TargetPort.StrVal = "other"
+			})
+			Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		})
-		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		s.mutate(ctx, &appsv1.Deployment{ObjectMeta: s.meta("hello-blue")}, func(o client.Object) {
 			o.(*appsv1.Deployment).Spec.Replicas = new(int32(9))
 			o.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Image = "example.com/elsewhere"
@@ -218,7 +221,6 @@ var _ = Describe("repair", func() {
 	It("leaves nothing behind when a GinService is deleted, and makes all anew under the same name", func(ctx SpecContext) {
 		startOperator()
 		s := started(ctx, everything()...)
-		s.allowOutage()
 		Expect(k8s.Delete(ctx, s.get(ctx))).To(Succeed())
 		createIn(ctx, s.namespace, "hello", replicas(1)).eventuallyServes(ctx, "v1")
 		Eventually(func(g Gomega) {

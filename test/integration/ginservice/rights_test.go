@@ -180,7 +180,6 @@ var _ = Describe("the operator's rights", func() {
 		for _, child := range []client.Object{&autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}, &gatewayv1.HTTPRoute{}} {
 			Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, s.key(), child)) }).Should(BeTrue(), "%T", child)
 		}
-		s.allowOutage()
 		Expect(k8s.Delete(ctx, s.get(ctx))).To(Succeed())
 
 		Eventually(func() []string { return seen.unused(role) }).Should(BeEmpty(), "granted, and not made use of")

@@ -161,9 +161,9 @@ var _ = Describe("scaling", func() {
 
 	It("scales to zero and back, and rolls out at zero", func(ctx SpecContext) {
 		s := started(ctx, replicas(2), scaleDownDelay(0))
-		s.allowOutage()
 		s.scale(ctx, 0)
 		s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonScaledToZero)
+		Eventually(endpoints).WithArguments(ctx, s.namespace, s.name).Should(BeEmpty())
 		s.release(ctx, "v2")
 		s.eventuallyServes(ctx, "v2")
 		s.scale(ctx, 2)
