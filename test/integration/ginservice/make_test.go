@@ -65,6 +65,8 @@ func scaleDownDelay(seconds int32) manifest {
 	return func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.ScaleDownDelaySeconds = new(seconds) }
 }
 
+// deadline bounds how long a version may take to become ready. It is no part of a revision: a short one comes with a version that is not to
+// become ready, and goes with the next, because all else that comes up under it would have to be as fast, on a machine of any speed.
 func deadline(seconds int32) manifest {
 	return func(gs *v1alpha1.GinService) {
 		gs.Spec.ProgressDeadlineSeconds = new(seconds)
@@ -131,10 +133,15 @@ func (s *service) change(ctx context.Context, change func(*v1alpha1.GinService))
 	}).WithContext(ctx).Should(Succeed())
 }
 
-// release changes the image to another version's.
-func (s *service) release(ctx context.Context, version string) {
+// release changes the image to another version's, and what else comes with it.
+func (s *service) release(ctx context.Context, version string, manifests ...manifest) {
 	GinkgoHelper()
-	s.change(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Image = image(s.namespace, version) })
+	s.change(ctx, func(gs *v1alpha1.GinService) {
+		gs.Spec.Image = image(s.namespace, version)
+		for _, change := range manifests {
+			change(gs)
+		}
+	})
 }
 
 // promote approves a revision.

@@ -74,15 +74,16 @@ var _ = Describe("a rollout with an overlap", func() {
 	})
 
 	It("leaves the old colour alone when the new one breaks, and ends the rollout with the deadline", func(ctx SpecContext) {
-		s := started(ctx, replicas(2), overlap(600), deadline(5))
+		s := started(ctx, replicas(2), overlap(600))
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepOverlapping)
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both))
 		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
 		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		Eventually(s.events).WithArguments(ctx, "OverlapStopped").Should(HaveLen(1))
+		s.change(ctx, deadline(5))
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
-		Expect(s.serving(ctx)).To(Equal(map[v1alpha1.Color]int{v1alpha1.Blue: 2}))
+		Eventually(s.serving).WithArguments(ctx).Should(Equal(map[v1alpha1.Color]int{v1alpha1.Blue: 2}))
 	})
 
 	It("leaves the old colour alone when the rollout is aborted", func(ctx SpecContext) {

@@ -161,7 +161,7 @@ var _ = Describe("the operator's rights", func() {
 		}
 
 		By("creating, upgrading, scaling, failing, going back, pruning and deleting")
-		s := started(ctx, append(everything(), routed, deadline(2), func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })...)
+		s := started(ctx, append(everything(), routed, func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })...)
 		for _, version := range []string{"v2", "v3"} {
 			s.release(ctx, version)
 			s.eventuallyServes(ctx, version)
@@ -170,9 +170,9 @@ var _ = Describe("the operator's rights", func() {
 		s.scale(ctx, 4)
 		Eventually(s.wants).WithArguments(ctx, s.activeColor(ctx)).Should(BeEquivalentTo(4))
 		s.pods("v4", kubelet.Behavior{State: kubelet.CrashLoop})
-		s.release(ctx, "v4")
+		s.release(ctx, "v4", deadline(2))
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
-		s.release(ctx, "v3")
+		s.release(ctx, "v3", deadline(600))
 		s.eventuallyServes(ctx, "v3")
 		s.change(ctx, func(gs *v1alpha1.GinService) {
 			gs.Spec.Autoscaling, gs.Spec.Route, gs.Spec.DisruptionBudget.Mode = nil, nil, v1alpha1.DisruptionBudgetDisabled

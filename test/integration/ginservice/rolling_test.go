@@ -44,13 +44,14 @@ var _ = Describe("a rolling update", func() {
 	})
 
 	It("goes back when the deadline passes, keeps the configuration for that, and tries again when told to", func(ctx SpecContext) {
-		s := started(ctx, replicas(2), config("GREETING", "hello"), strategy(v1alpha1.StrategyRollingUpdate), deadline(3), func(gs *v1alpha1.GinService) {
+		s := started(ctx, replicas(2), config("GREETING", "hello"), strategy(v1alpha1.StrategyRollingUpdate), func(gs *v1alpha1.GinService) {
 			gs.Spec.RevisionHistoryLimit = new(int32(0))
 		})
 		before := s.podNames(ctx, v1alpha1.Blue)
 		heal := s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
 		s.change(ctx, func(gs *v1alpha1.GinService) {
 			gs.Spec.Image, gs.Spec.Config = image(s.namespace, "v2"), map[string]string{"GREETING": "hi"}
+			deadline(3)(gs)
 		})
 		revision := s.eventuallyStep(ctx, v1alpha1.StepFailed).Status.Rollout.Revision
 		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonProgressDeadlineExceeded)
@@ -59,6 +60,7 @@ var _ = Describe("a rolling update", func() {
 		Eventually(s.events).WithArguments(ctx, "RolloutFailed").Should(ConsistOf(ContainSubstring("comes back")))
 
 		heal()
+		s.change(ctx, deadline(600))
 		s.annotate(ctx, v1alpha1.AnnotationRetry, revision)
 		s.eventuallyServes(ctx, "v2")
 	})

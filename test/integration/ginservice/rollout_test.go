@@ -176,9 +176,9 @@ var _ = Describe("a rollout", func() {
 	})
 
 	It("leaves traffic where it is when the deadline passes, says why, and starts over with a fix", func(ctx SpecContext) {
-		s := started(ctx, replicas(2), deadline(2))
+		s := started(ctx, replicas(2))
 		s.pods("v2", kubelet.Behavior{State: kubelet.CrashLoop})
-		s.release(ctx, "v2")
+		s.release(ctx, "v2", deadline(2))
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
 		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonProgressDeadlineExceeded)
 		Expect(message).To(And(ContainSubstring("exit code"), ContainSubstring("to try again, change the spec, or set the annotation")))
@@ -188,7 +188,7 @@ var _ = Describe("a rollout", func() {
 		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
 		Eventually(s.events).WithArguments(ctx, "RolloutFailed").Should(HaveLen(1))
 
-		s.release(ctx, "v3")
+		s.release(ctx, "v3", deadline(600))
 		s.eventuallyServes(ctx, "v3")
 	})
 
@@ -240,17 +240,17 @@ var _ = Describe("a rollout", func() {
 	})
 
 	It("isn't fooled about the deadline by a preview that is ready between two crashes", func(ctx SpecContext) {
-		s := started(ctx, replicas(2), deadline(3), func(gs *v1alpha1.GinService) { gs.Spec.MinReadySeconds = new(int32(2)) })
+		s := started(ctx, replicas(2), func(gs *v1alpha1.GinService) { gs.Spec.MinReadySeconds = new(int32(2)) })
 		s.pods("v2", kubelet.Behavior{State: kubelet.CrashLoop, Period: 300 * time.Millisecond})
-		s.release(ctx, "v2")
+		s.release(ctx, "v2", deadline(3))
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
 		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
 	})
 
 	It("keeps a revision failed over a restart of the operator", func(ctx SpecContext) {
-		s := started(ctx, deadline(1))
+		s := started(ctx)
 		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
-		s.release(ctx, "v2")
+		s.release(ctx, "v2", deadline(1))
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
 		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
 		startOperator()

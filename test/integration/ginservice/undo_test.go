@@ -95,18 +95,18 @@ var _ = Describe("a restart", func() {
 	})
 
 	It("is no retry of what has failed or was aborted", func(ctx SpecContext) {
-		s := started(ctx, replicas(1), deadline(3))
+		s := started(ctx, replicas(1))
 		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
-		s.release(ctx, "v2")
+		s.release(ctx, "v2", deadline(3))
 		failed := s.eventuallyStep(ctx, v1alpha1.StepFailed).Status.Rollout.Revision
 		for _, change := range []manifest{restartedAt("one"), restartedAt("two"), forget(v1alpha1.AnnotationRestartedAt)} {
 			s.change(ctx, change)
 			s.poke(ctx)
 			Consistently(func() string { return s.get(ctx).Status.Rollout.Revision }).WithTimeout(time.Second).Should(Equal(failed))
 		}
-		Expect(s.events(ctx, "RolloutFailed")).To(HaveLen(1))
+		Eventually(s.events).WithArguments(ctx, "RolloutFailed").Should(HaveLen(1))
 
-		s.release(ctx, "v3")
+		s.release(ctx, "v3", deadline(600))
 		aborted := s.eventuallyStep(ctx, v1alpha1.StepDraining).Status.Rollout.Revision
 		Expect(aborted).NotTo(ContainSubstring("-"), "a new revision has nothing of an old restart")
 	})
