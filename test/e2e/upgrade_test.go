@@ -36,7 +36,9 @@ var _ = Describe("an upgrade", func() {
 		By("waiting until all pods that served before have ended")
 		Eventually(podsOf).WithArguments(ctx, gs, gs.Status.ActiveColor.Other()).WithContext(ctx).Should(BeEmpty())
 		result := expectAnswers(ctx, traffic, promotions+1)
-		Expect(result.AchievedRate).To(BeNumerically(">=", 0.9*rate), "the load generator did not keep up")
+		if *figuresJudge {
+			Expect(result.AchievedRate).To(BeNumerically(">=", 0.9*rate), "the load generator did not keep up")
+		}
 		for revision := range revisions {
 			Expect(result.Revisions).To(HaveKey(revision))
 		}

@@ -41,6 +41,10 @@ func (o *operator) quiet(ctx context.Context) counting.Counts {
 	return last
 }
 
+// pacedSince returns how many writes status may have taken since a time for what is told once a second at most: numbers, what an autoscaler
+// reports, and a switch that the EndpointSlices take so long to confirm.
+func pacedSince(began time.Time) int { return int(time.Since(began) / time.Second) }
+
 // eventuallyMeasured waits for the autoscaler's final word: that nobody serves the metrics it scales on here.
 func (s *service) eventuallyMeasured(ctx context.Context) {
 	GinkgoHelper()
@@ -55,41 +59,42 @@ var _ = Describe("at rest", func() {
 		s.eventuallyServes(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		s.eventuallyMeasured(ctx)
+		measured := apimeta.FindStatusCondition(s.get(ctx).Status.Conditions, v1alpha1.ConditionAutoscalingActive)
+		// A minute without measurements is worth an event, which is due by now if it took so long to get here.
+		warnings := func() int { return min(1, int(time.Since(measured.LastTransitionTime.Time)/time.Minute)) }
 		at := op.quiet(ctx)
 		Consistently(func(g Gomega) {
 			diff := op.requests.Since(at)
-			g.Expect(diff.Writes()+diff.Reads()+diff.Events()).To(BeZero(), "%v", diff)
+			g.Expect(diff.Writes()+diff.Reads()).To(BeZero(), "%v", diff)
+			g.Expect(diff.Events()).To(BeNumerically("<=", warnings()), "%v", diff)
 		}).WithTimeout(5 * time.Second).Should(Succeed())
 
 		op.stop()
 		again := startOperator()
 		again.quiet(ctx)
 		counted := again.requests.Snapshot()
-		Expect(counted.Writes()+counted.Events()).To(BeZero(), "%v", counted)
+		Expect(counted.Writes()).To(BeZero(), "%v", counted)
+		Expect(counted.Events()).To(BeNumerically("<=", warnings()), "%v", counted)
 		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Green))
 	})
 
 	It("costs at most ten writes for a promotion, and three beyond the children for a creation", func(ctx SpecContext) {
 		op := startOperator()
-		before := op.requests.Snapshot()
+		began, before := time.Now(), op.requests.Snapshot()
 		s := started(ctx, everything()...)
 		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		created := op.requests.Since(before)
-		allowed := 7 + 3
-		if apimeta.FindStatusCondition(s.get(ctx).Status.Conditions, v1alpha1.ConditionAutoscalingActive).Status != metav1.ConditionUnknown {
-			allowed++ // the autoscaler has reported meanwhile, which it does in its own time
-		}
-		Expect(created.Writes()).To(BeNumerically("<=", allowed), "%v", created)
+		Expect(created.Writes()).To(BeNumerically("<=", 7+3+pacedSince(began)), "%v", created)
 		Expect(created.Events()).To(BeNumerically("<=", 3), "%v", created)
 		Expect(created.Reads()).To(BeZero(), "%v", created)
 		s.eventuallyMeasured(ctx)
 		op.quiet(ctx)
-		before = op.requests.Snapshot()
+		began, before = time.Now(), op.requests.Snapshot()
 		s.release(ctx, "v2")
 		s.eventuallyServes(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		promoted := op.requests.Since(before)
-		Expect(promoted.Writes()).To(BeNumerically("<=", 10), "%v", promoted)
+		Expect(promoted.Writes()).To(BeNumerically("<=", 10+pacedSince(began)), "%v", promoted)
 		Expect(promoted.Events()).To(BeNumerically("<=", 5), "%v", promoted)
 		Expect(promoted.Reads()).To(BeZero(), "%v", promoted)
 	})
@@ -233,7 +238,8 @@ var _ = Describe("repair", func() {
 
 	It("heals when pods of both colours come and go in a rollout", func(ctx SpecContext) {
 		startOperator()
-		s := started(ctx, replicas(3))
+		// Pods that are ready between two crashes must not be available in the meantime, or traffic may move to them before undo.
+		s := started(ctx, replicas(3), func(gs *v1alpha1.GinService) { gs.Spec.MinReadySeconds = new(int32(1)) })
 		undo := s.pods("v2", kubelet.Behavior{State: kubelet.CrashLoop, Period: 200 * time.Millisecond})
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepDeploying)
