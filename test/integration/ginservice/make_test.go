@@ -93,10 +93,11 @@ func createIn(ctx SpecContext, namespace, name string, manifests ...manifest) *s
 	for _, change := range manifests {
 		change(gs)
 	}
+	// What is left would be work for the operators of later specs, some of which count what theirs asks for. It goes once nobody looks at the
+	// invariants any more: which of the watches tells of its end first is a matter of chance.
+	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, gs))).To(Succeed()) })
 	s := &service{namespace: namespace, name: name, observer: observeInvariants(namespace, name)}
 	Expect(k8s.Create(ctx, gs)).To(Succeed())
-	// What is left would be work for the operators of later specs, some of which count what theirs asks for.
-	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, gs))).To(Succeed()) })
 	DeferCleanup(s.checkContract)
 	return s
 }
@@ -262,6 +263,31 @@ func (s *service) eventuallyCondition(ctx context.Context, kind, reason string) 
 		message = condition.Message
 	})
 	return message
+}
+
+// eventuallySays waits for a condition with a reason and with these words in its message, where other messages have the same reason. News
+// that are in the message alone may take a second.
+func (s *service) eventuallySays(ctx context.Context, kind, reason, words string) {
+	GinkgoHelper()
+	s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+		condition := apimeta.FindStatusCondition(gs.Status.Conditions, kind)
+		g.Expect(condition).NotTo(BeNil())
+		g.Expect(condition.Reason).To(Equal(reason))
+		g.Expect(condition.Message).To(ContainSubstring(words))
+	})
+}
+
+// eventuallyCrashed waits until a pod of a version says that it has crashed, which is what the operator repeats when a deadline passes.
+func (s *service) eventuallyCrashed(ctx context.Context, version string) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		var pods corev1.PodList
+		g.Expect(k8s.List(ctx, &pods, client.InNamespace(s.namespace))).To(Succeed())
+		g.Expect(pods.Items).To(ContainElement(And(
+			HaveField("Spec.Containers", ContainElement(HaveField("Image", image(s.namespace, version)))),
+			HaveField("Status.ContainerStatuses", ContainElement(HaveField("LastTerminationState.Terminated", Not(BeNil())))),
+		)))
+	}).WithContext(ctx).Should(Succeed())
 }
 
 // events returns the messages of the events with a reason.

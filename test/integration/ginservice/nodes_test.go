@@ -70,7 +70,7 @@ var _ = Describe("a node that is lost with pods of both colours", func() {
 		s.eventuallyReady(ctx, 3)
 		waiting := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
 		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
-		Expect(s.events(ctx, "PreviewReady")).To(HaveLen(1))
+		Eventually(s.events).WithArguments(ctx, "PreviewReady").Should(HaveLen(1))
 		s.promote(ctx, waiting.Status.Rollout.Revision)
 		s.eventuallyServes(ctx, "v2")
 	})

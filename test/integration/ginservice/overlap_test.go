@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/kubelet"
@@ -40,11 +41,12 @@ var _ = Describe("a rollout with an overlap", func() {
 	both := map[v1alpha1.Color]int{v1alpha1.Blue: 2, v1alpha1.Green: 2}
 
 	It("lets both colours serve before the new one does alone", func(ctx SpecContext) {
-		s := started(ctx, replicas(2), overlap(3), scaleDownDelay(600))
+		s := started(ctx, replicas(2), overlap(600), scaleDownDelay(600))
 		s.release(ctx, "v2")
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both))
 		gs := s.eventuallyStep(ctx, v1alpha1.StepOverlapping)
 		Expect(gs.Status.ActiveColor).To(Equal(v1alpha1.Blue), "an autoscaler goes on measuring what it has measured")
+		s.change(ctx, overlap(3))
 		s.eventuallyServes(ctx, "v2")
 		Expect(s.serving(ctx)).To(Equal(map[v1alpha1.Color]int{v1alpha1.Green: 2}))
 		record := s.eventuallyStep(ctx, v1alpha1.StepDraining).Status.Rollout
@@ -54,20 +56,22 @@ var _ = Describe("a rollout with an overlap", func() {
 		Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
 		Expect(svc.Annotations).NotTo(HaveKey("apps.gin-operator.dev/serving"))
 
-		s.release(ctx, "v1")
+		s.release(ctx, "v1", overlap(600))
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both), "the way back overlaps too")
+		s.change(ctx, overlap(1))
 		s.eventuallyServes(ctx, "v1")
 		Expect(s.get(ctx).Status.Rollout.Rollback).To(BeTrue())
 	})
 
 	It("goes on where another operator left it", func(ctx SpecContext) {
-		s := started(ctx, replicas(2), overlap(5))
+		s := started(ctx, replicas(2), overlap(600))
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepOverlapping)
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both))
 		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) { g.Expect(gs.Status.Rollout.OverlapAt).NotTo(BeNil()) })
 		began := s.get(ctx).Status.Rollout.OverlapAt
 		operating.stop()
+		s.change(ctx, overlap(5))
 		startOperator()
 		s.eventuallyServes(ctx, "v2")
 		Expect(s.get(ctx).Status.Rollout.OverlapAt).To(Equal(began), "the time that has passed counts")
@@ -105,10 +109,8 @@ var _ = Describe("a rollout with an overlap", func() {
 		s.eventuallyStep(ctx, v1alpha1.StepOverlapping)
 		Eventually(s.serving).WithArguments(ctx).Should(Equal(both))
 		s.allowOutage(ctx, func() {
-			svc := &corev1.Service{}
-			Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
-			svc.Spec.Selector["stray"] = "label"
-			Expect(k8s.Update(ctx, svc)).To(Succeed())
+			svc := &corev1.Service{ObjectMeta: s.meta("hello")}
+			s.mutate(ctx, svc, func(o client.Object) { o.(*corev1.Service).Spec.Selector["stray"] = "label" })
 			Eventually(func(g Gomega) {
 				g.Expect(k8s.Get(ctx, s.key(), svc)).To(Succeed())
 				g.Expect(svc.Spec.Selector).To(HaveLen(1))

@@ -28,24 +28,26 @@ var _ = Describe("a rollout", func() {
 		s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeZero())
 		Expect(s.wants(ctx, v1alpha1.Green)).To(BeEquivalentTo(2))
-		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(2))
-		Expect(s.events(ctx, "Promoted")).To(HaveLen(1))
-		Expect(s.events(ctx, "RolloutCompleted")).To(HaveLen(2))
+		// Events follow the status that they tell of.
+		Eventually(s.events).WithArguments(ctx, "RolloutCompleted").Should(HaveLen(2))
+		Eventually(s.events).WithArguments(ctx, "Promoted").Should(HaveLen(1))
+		Eventually(s.events).WithArguments(ctx, "RolloutStarted").Should(HaveLen(2))
 	})
 
 	It("keeps the old colour warm until the delay has passed since the EndpointSlices confirmed the switch", func(ctx SpecContext) {
-		s := started(ctx, replicas(1), scaleDownDelay(2))
+		s := started(ctx, replicas(1), scaleDownDelay(600))
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepDraining)
 		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeEquivalentTo(1))
 		Expect(endpoints(ctx, s.namespace, s.name)).To(HaveEach(HavePrefix("hello-green-")))
+		s.change(ctx, scaleDownDelay(2))
 		gs := s.eventuallyStep(ctx, v1alpha1.StepCompleted)
 		Expect(gs.Status.Rollout.EndedAt.Sub(gs.Status.Rollout.SwitchedAt.Time)).To(BeNumerically(">=", 2*time.Second))
 	})
 
 	It("shows the preview on a Service of its own, of exactly the new revision", func(ctx SpecContext) {
 		s := started(ctx, manual)
-		Expect(endpoints(ctx, s.namespace, "hello-preview")).To(HaveEach(HavePrefix("hello-blue-")))
+		Eventually(endpoints).WithArguments(ctx, s.namespace, "hello-preview").Should(HaveEach(HavePrefix("hello-blue-")))
 		s.release(ctx, "v2")
 		gs := s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
 		Expect(endpoints(ctx, s.namespace, "hello-preview")).To(And(HaveLen(1), HaveEach(HavePrefix("hello-green-"))))
@@ -56,10 +58,14 @@ var _ = Describe("a rollout", func() {
 	})
 
 	It("waits autoPromotionSeconds after the preview is ready", func(ctx SpecContext) {
-		s := started(ctx, func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.AutoPromotionSeconds = new(int32(2)) })
+		after := func(seconds int32) manifest {
+			return func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.AutoPromotionSeconds = new(seconds) }
+		}
+		s := started(ctx, after(600))
 		s.release(ctx, "v2")
 		s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
 		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+		s.change(ctx, after(2))
 		s.eventuallyServes(ctx, "v2")
 		rollout := s.get(ctx).Status.Rollout
 		Expect(rollout.ApprovedAt.Sub(rollout.ReadyAt.Time)).To(BeNumerically(">=", 2*time.Second))
@@ -104,7 +110,8 @@ var _ = Describe("a rollout", func() {
 		s.eventually(ctx, func(g Gomega, _ *v1alpha1.GinService) {
 			g.Expect(endpoints(ctx, s.namespace, s.name)).To(And(HaveLen(2), HaveEach(HavePrefix("hello-green-"))))
 		})
-		Expect(s.events(ctx, "RolloutCancelled")).To(ConsistOf(ContainSubstring("gives way to revision " + s.get(ctx).Status.ActiveRevision)))
+		Eventually(s.events).WithArguments(ctx, "RolloutCancelled").Should(
+			ConsistOf(ContainSubstring("gives way to revision " + s.get(ctx).Status.ActiveRevision)))
 	})
 
 	It("lets go of a preview that is taken back", func(ctx SpecContext) {
@@ -115,7 +122,7 @@ var _ = Describe("a rollout", func() {
 		s.eventuallyStep(ctx, v1alpha1.StepCancelled)
 		Eventually(s.wants).WithArguments(ctx, v1alpha1.Green).Should(BeZero())
 		s.eventuallyServes(ctx, "v1")
-		Expect(s.events(ctx, "RolloutCancelled")).To(HaveLen(1))
+		Eventually(s.events).WithArguments(ctx, "RolloutCancelled").Should(HaveLen(1))
 	})
 
 	It("goes back to the warm colour without approval, code and configuration together", func(ctx SpecContext) {
@@ -178,7 +185,9 @@ var _ = Describe("a rollout", func() {
 	It("leaves traffic where it is when the deadline passes, says why, and starts over with a fix", func(ctx SpecContext) {
 		s := started(ctx, replicas(2))
 		s.pods("v2", kubelet.Behavior{State: kubelet.CrashLoop})
-		s.release(ctx, "v2", deadline(2))
+		s.release(ctx, "v2")
+		s.eventuallyCrashed(ctx, "v2")
+		s.change(ctx, deadline(1))
 		s.eventuallyStep(ctx, v1alpha1.StepFailed)
 		message := s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonProgressDeadlineExceeded)
 		Expect(message).To(And(ContainSubstring("exit code"), ContainSubstring("to try again, change the spec, or set the annotation")))

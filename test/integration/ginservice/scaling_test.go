@@ -171,7 +171,7 @@ var _ = Describe("scaling", func() {
 			g.Expect(gs.Status.Replicas).To(BeEquivalentTo(2))
 			g.Expect(apimeta.IsStatusConditionTrue(gs.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
 		})
-		Expect(endpoints(ctx, s.namespace, s.name)).To(HaveEach(HavePrefix("hello-green-")))
+		Eventually(endpoints).WithArguments(ctx, s.namespace, s.name).Should(HaveEach(HavePrefix("hello-green-")))
 	})
 
 	It("has a disruption budget for the serving colour wherever more than one replica is wanted", func(ctx SpecContext) {

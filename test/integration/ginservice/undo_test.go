@@ -207,7 +207,7 @@ var _ = Describe("a rollback by annotation", func() {
 		s.promote(ctx, s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion).Status.Rollout.Revision)
 		s.eventuallyStep(ctx, v1alpha1.StepDraining)
 		s.annotate(ctx, v1alpha1.AnnotationRollback, first)
-		Eventually(s.activeColor).WithArguments(ctx).WithTimeout(5 * time.Second).Should(Equal(v1alpha1.Blue))
+		Eventually(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
 		Expect(s.podNames(ctx, v1alpha1.Blue)).To(ConsistOf(before))
 	})
 
@@ -225,7 +225,7 @@ var _ = Describe("a rollback by annotation", func() {
 		s.promote(ctx, second)
 		s.eventuallyServes(ctx, "v2")
 		Expect(s.events(ctx, "RolloutCancelled")).To(BeEmpty())
-		Expect(s.events(ctx, "RolloutStarted")).To(HaveLen(2))
+		Eventually(s.events).WithArguments(ctx, "RolloutStarted").Should(HaveLen(2))
 	})
 
 	It("changes nothing where the history has no such revision, and says what it has", func(ctx SpecContext) {
