@@ -211,9 +211,11 @@ var _ = Describe("interference", func() {
 		startOperator()
 		s := started(ctx, replicas(1))
 		before := s.get(ctx).Status
-		gs := s.get(ctx)
-		gs.Status = v1alpha1.GinServiceStatus{}
-		Expect(k8s.Status().Update(ctx, gs)).To(Succeed())
+		Eventually(func() error {
+			gs := s.get(ctx)
+			gs.Status = v1alpha1.GinServiceStatus{}
+			return k8s.Status().Update(ctx, gs)
+		}).Should(Succeed())
 		Eventually(func(g Gomega) {
 			now := s.get(ctx).Status
 			g.Expect(now.ActiveColor).To(Equal(before.ActiveColor))
@@ -306,12 +308,11 @@ var _ = Describe("interference", func() {
 		s := createIn(ctx, namespace, "hello", replicas(1))
 		s.eventuallyCondition(ctx, v1alpha1.ConditionNameConflict, v1alpha1.ReasonNameTaken)
 		before := op.quiet(ctx)
-		ended := s.rewrite(ctx, 3*time.Second, &v1alpha1.GinService{ObjectMeta: s.meta("hello")}, func(o client.Object, round string) {
+		took := s.rewrite(ctx, 3*time.Second, 30, &v1alpha1.GinService{ObjectMeta: s.meta("hello")}, func(o client.Object, round string) {
 			o.SetAnnotations(map[string]string{"round": round})
 		})
-		Expect(ended).To(BeNumerically(">", 30))
 		diff := op.requests.Since(before)
-		Expect(diff.Writes()+diff.Reads()).To(BeNumerically("<=", 2*(10+5)), "%v", diff)
+		Expect(diff.Writes()+diff.Reads()).To(BeNumerically("<=", 2*(10+took+2)), "%v", diff)
 		Expect(s.events(ctx, v1alpha1.ReasonNameTaken)).To(HaveLen(1))
 	})
 
@@ -322,12 +323,16 @@ var _ = Describe("interference", func() {
 			s := started(ctx, replicas(1), func(gs *v1alpha1.GinService) { gs.Spec.Strategy.BlueGreen.ScaleDownDelaySeconds = new(int32(0)) })
 			child.SetNamespace(s.namespace)
 			before := op.quiet(ctx)
-			rounds := s.rewrite(ctx, 6*time.Second, child, change)
-			Expect(rounds).To(BeNumerically(">", 60))
+			said := make(chan string, 1)
+			go func() { // for it is said no longer than a second or two once the fight is over
+				defer GinkgoRecover()
+				said <- s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonContested)
+			}()
+			took := s.rewrite(ctx, 6*time.Second, 60, child, change)
 			diff := op.requests.Since(before)
-			Expect(diff.Total(writesOf(resource))).To(BeNumerically("<=", 10+6+1), "%v", diff)
-			Expect(diff.Writes()).To(BeNumerically("<=", 30), "%v", diff)
-			Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionReady, v1alpha1.ReasonContested)).To(ContainSubstring(child.GetName()))
+			Expect(diff.Total(writesOf(resource))).To(BeNumerically("<=", 10+took+1), "%v", diff)
+			Expect(diff.Writes()).To(BeNumerically("<=", 24+took), "%v", diff)
+			Eventually(said).Should(Receive(ContainSubstring(child.GetName())))
 			s.eventuallyServes(ctx, "v1")
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(child), child)).To(Succeed())
 			Expect(repaired(child)).To(BeTrue())
@@ -438,13 +443,14 @@ var _ = Describe("a history that somebody deleted", func() {
 	})
 })
 
-// rewrite changes an object for a while, a hundred times a second or as often as the API server lets it, and returns how often it did.
-func (s *service) rewrite(ctx context.Context, duration time.Duration, object client.Object, change func(o client.Object, round string)) int {
+// rewrite changes an object for a while and at least so many times, a hundred times a second or as often as the API server lets it. It returns
+// how many seconds that took: the slower the machine, the more repairs are due in them.
+func (s *service) rewrite(ctx context.Context, duration time.Duration, least int, object client.Object, change func(o client.Object, round string)) int {
 	GinkgoHelper()
-	var rounds int
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for end := time.Now().Add(duration); time.Now().Before(end); <-ticker.C {
+	began := time.Now()
+	for rounds := 0; time.Since(began) < duration || rounds <= least; <-ticker.C {
 		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: object.GetName()}, object)).To(Succeed())
 		change(object, time.Now().Format(time.RFC3339Nano))
 		err := k8s.Update(ctx, object)
@@ -453,5 +459,5 @@ func (s *service) rewrite(ctx context.Context, duration time.Duration, object cl
 		}
 		Expect(err == nil || apierrors.IsConflict(err)).To(BeTrue(), "%v", err)
 	}
-	return rounds
+	return int(time.Since(began).Seconds())
 }
