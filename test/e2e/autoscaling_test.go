@@ -43,8 +43,8 @@ var _ = Describe("autoscaling on CPU", func() {
 			g.Expect(gs.Status.Rollout.Step).To(Equal(v1alpha1.StepWaitingForPromotion))
 			ready, n := seen.since(0)
 			g.Expect(ready[n-1].active[v1alpha1.Blue]).To(Equal(most))
+			g.Expect(gs.Status.Replicas).To(Equal(int32(most)))
 		})
-		Expect(gs.Status.Replicas).To(Equal(int32(most)))
 
 		By("approving it")
 		_, before := seen.since(0)

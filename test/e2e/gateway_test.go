@@ -61,18 +61,22 @@ func (b browser) version(ctx context.Context, mark func(*http.Request)) string {
 	request.Host = b.host
 	mark(request)
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	Expect(err).NotTo(HaveOccurred())
+	var status string
+	var body []byte
+	// The way there, by kubectl, may drop a connection; whatever the Gateway answers counts.
+	Eventually(func(g Gomega) {
+		response, err := client.Do(request)
+		g.Expect(err).NotTo(HaveOccurred())
+		defer response.Body.Close()
+		body, err = io.ReadAll(response.Body)
+		g.Expect(err).NotTo(HaveOccurred())
+		status = response.Status
+	}).WithContext(ctx).Should(Succeed())
 	var answer struct {
 		Version string `json:"version"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.Version == "" {
-		return response.Status
+		return status
 	}
 	return answer.Version
 }

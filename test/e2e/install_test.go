@@ -29,7 +29,8 @@ var _ = Describe("an installation", func() {
 		By("removing the operator")
 		Expect(tracesOfOperator(ctx)).NotTo(BeEmpty())
 		uninstall(ctx)
-		Expect(tracesOfOperator(ctx)).To(BeEmpty())
+		// The API server tells of an API for a moment after its end.
+		Eventually(tracesOfOperator).WithArguments(ctx).WithContext(ctx).Should(BeEmpty())
 		Eventually(childrenIn).WithArguments(ctx, gs.Namespace).WithContext(ctx).Should(BeEmpty())
 	})
 
@@ -66,31 +67,33 @@ func uninstall(ctx context.Context) {
 }
 
 // tracesOfOperator lists all that belongs to no namespace and has a name of the operator's.
-func tracesOfOperator(ctx context.Context) []string {
-	GinkgoHelper()
+func tracesOfOperator(ctx context.Context) ([]string, error) {
 	kinds, err := cluster.Kubectl(ctx, "api-resources", "--namespaced=false", "--verbs=list", "-o", "name")
-	Expect(err).NotTo(HaveOccurred())
+	if err != nil {
+		return nil, err
+	}
+	names, err := namesOf(ctx, strings.Join(strings.Fields(kinds), ","))
+	if err != nil {
+		return nil, err
+	}
 	var traces []string
-	for _, name := range namesOf(ctx, strings.Join(strings.Fields(kinds), ",")) {
+	for _, name := range names {
 		if strings.Contains(name, "gin-operator") || strings.Contains(name, "ginservice") {
 			traces = append(traces, name)
 		}
 	}
-	return traces
+	return traces, nil
 }
 
 // childrenIn lists what GinServices have, or had, made in a namespace: by their labels, and what those made in turn.
-func childrenIn(ctx context.Context, namespace string) []string {
-	GinkgoHelper()
+func childrenIn(ctx context.Context, namespace string) ([]string, error) {
 	kinds := "deployments,replicasets,pods,services,endpointslices,configmaps,controllerrevisions,horizontalpodautoscalers,poddisruptionbudgets"
 	return namesOf(ctx, kinds, "-n", namespace, "-l", "app.kubernetes.io/managed-by=gin-operator")
 }
 
-func namesOf(ctx context.Context, kinds string, arguments ...string) []string {
-	GinkgoHelper()
+func namesOf(ctx context.Context, kinds string, arguments ...string) ([]string, error) {
 	text, err := cluster.Kubectl(ctx, append([]string{"get", kinds, "-o", "name", "--ignore-not-found"}, arguments...)...)
-	Expect(err).NotTo(HaveOccurred())
-	return strings.Fields(text)
+	return strings.Fields(text), err
 }
 
 // namespacedInstall writes a kustomization as somebody would who has one namespace.

@@ -91,17 +91,17 @@ func countMoments(ctx context.Context, gs *v1alpha1.GinService, wanted int) <-ch
 func kill(ctx context.Context) {
 	GinkgoHelper()
 	var pods corev1.PodList
-	Expect(cluster.Client.List(ctx, &pods, client.InNamespace(testbed.OperatorNamespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"})).To(Succeed())
-	Expect(pods.Items).NotTo(BeEmpty())
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if cluster.Own {
-			for _, status := range pod.Status.ContainerStatuses {
-				killContainer(status.ContainerID)
-			}
-		}
-		Expect(client.IgnoreNotFound(cluster.Client.Delete(ctx, pod, client.GracePeriodSeconds(0)))).To(Succeed())
+	// The one that was killed last may be about to go, and the container of its successor to come.
+	Eventually(func(g Gomega) {
+		g.Expect(cluster.Client.List(ctx, &pods, client.InNamespace(testbed.OperatorNamespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"})).To(Succeed())
+		g.Expect(pods.Items).To(HaveLen(1))
+		g.Expect(pods.Items[0].Status.ContainerStatuses).To(ConsistOf(And(HaveField("State.Running", Not(BeNil())), HaveField("ContainerID", Not(BeEmpty())))))
+	}).WithContext(ctx).Should(Succeed())
+	pod := &pods.Items[0]
+	if cluster.Own {
+		killContainer(pod.Status.ContainerStatuses[0].ContainerID)
 	}
+	Expect(client.IgnoreNotFound(cluster.Client.Delete(ctx, pod, client.GracePeriodSeconds(0)))).To(Succeed())
 }
 
 // killContainer sends SIGKILL to the processes of a container on this machine.
