@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -27,7 +29,7 @@ type ControlPlane struct {
 }
 
 // Start starts a control plane and waits until all its servers are healthy; ctx ends the wait early, except for
-// etcd and kube-apiserver, which have 20 seconds each. The error says which server did not start and shows the end of its log.
+// etcd and kube-apiserver, which have a minute each. The error says which server did not start and shows the end of its log.
 // Whoever gets a ControlPlane has to Stop it.
 func Start(ctx context.Context, opts ...Option) (_ *ControlPlane, err error) {
 	o := &options{}
@@ -108,6 +110,7 @@ func (cp *ControlPlane) Stop() error {
 func (cp *ControlPlane) startAPIServer(ctx context.Context, o *options, crds []string) error {
 	plane := &envtest.ControlPlane{KubectlPath: cp.Binary("kubectl"), Etcd: &envtest.Etcd{}}
 	etcd, apiServer := plane.Etcd, plane.GetAPIServer()
+	etcd.StartTimeout, apiServer.StartTimeout = time.Minute, time.Minute
 	var err error
 	if etcd.Path, etcd.DataDir, err = cp.dir.prepare(cp.assets, "etcd"); err != nil {
 		return err
@@ -140,7 +143,8 @@ func (cp *ControlPlane) startAPIServer(ctx context.Context, o *options, crds []s
 	return cp.prepareAPI(ctx, crds)
 }
 
-// prepareAPI makes the client with all rights, and waits for what its users count on: the namespace default and the CRDs.
+// prepareAPI makes the client with all rights, and waits for what its users count on: the namespace default, and the CRDs, also where clients
+// look for what the API server has.
 func (cp *ControlPlane) prepareAPI(ctx context.Context, crds []string) error {
 	admin, err := cp.plane.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
 	if err != nil {
@@ -154,7 +158,8 @@ func (cp *ControlPlane) prepareAPI(ctx context.Context, crds []string) error {
 	if err := os.WriteFile(cp.kubeconfig, kubeconfig, 0o600); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	if _, err := envtest.InstallCRDs(cp.admin, envtest.CRDInstallOptions{Paths: crds, ErrorIfPathMissing: true}); err != nil {
+	installed, err := envtest.InstallCRDs(cp.admin, envtest.CRDInstallOptions{Paths: crds, ErrorIfPathMissing: true})
+	if err != nil {
 		return fmt.Errorf("installing CustomResourceDefinitions: %w", err)
 	}
 	client, err := kubernetes.NewForConfig(cp.admin)
@@ -167,6 +172,15 @@ func (cp *ControlPlane) prepareAPI(ctx context.Context, crds []string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for namespace default: %w", err)
+	}
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(context.Context) (bool, error) {
+		found, err := client.Discovery().ServerGroups()
+		return err == nil && !slices.ContainsFunc(installed, func(crd *apiextensionsv1.CustomResourceDefinition) bool {
+			return !slices.ContainsFunc(found.Groups, func(group metav1.APIGroup) bool { return group.Name == crd.Spec.Group })
+		}), nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the groups of CustomResourceDefinitions: %w", err)
 	}
 	return nil
 }

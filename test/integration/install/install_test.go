@@ -27,7 +27,7 @@ var _ = Describe("The kustomization", Serial, func() {
 			before := everything(ctx)
 			folder := filepath.Join(config, "default")
 			kubectl(ctx, append(apply, "-k", folder)...)
-			kubectl(ctx, "wait", "--for=condition=Established", "crd/ginservices.apps.gin-operator.dev")
+			awaitAPI(ctx)
 			kubectl(ctx, "apply", "--namespace=default", "-k", filepath.Join(config, "samples"))
 
 			installed := everything(ctx)
@@ -38,7 +38,7 @@ var _ = Describe("The kustomization", Serial, func() {
 				Expect(again).To(HaveKeyWithValue(key, is))
 			}
 
-			kubectl(ctx, "delete", "-k", folder)
+			uninstall(ctx, folder)
 			Eventually(ctx, func() []string { return slices.Sorted(maps.Keys(everything(ctx))) }).
 				Should(Equal(slices.Sorted(maps.Keys(before))))
 		},
@@ -49,8 +49,8 @@ var _ = Describe("The kustomization", Serial, func() {
 	Describe("in the cluster", Ordered, func() {
 		BeforeAll(func(ctx context.Context) {
 			kubectl(ctx, append(serverSide, "-k", filepath.Join(config, "default"))...)
-			DeferCleanup(func(ctx context.Context) { kubectl(ctx, "delete", "-k", filepath.Join(config, "default")) })
-			kubectl(ctx, "wait", "--for=condition=Established", "crd/ginservices.apps.gin-operator.dev")
+			DeferCleanup(func(ctx context.Context) { uninstall(ctx, filepath.Join(config, "default")) })
+			awaitAPI(ctx)
 		})
 
 		It("has a manager that Pod Security restricted admits, in a namespace that enforces it", func(ctx context.Context) {

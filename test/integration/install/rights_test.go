@@ -32,6 +32,13 @@ func may(ctx context.Context, user, verb, resource, namespace string, named ...s
 	return review.Status.Allowed
 }
 
+// expectAllowed checks that a user may do that, as soon as the API server knows of the roles that were applied last.
+func expectAllowed(ctx context.Context, user, verb, resource, namespace string, named ...string) {
+	GinkgoHelper()
+	Eventually(ctx, func(ctx context.Context) bool { return may(ctx, user, verb, resource, namespace, named...) }).
+		Should(BeTrue(), "%s: %s %s", user, verb, resource)
+}
+
 // lease is the name of the lease that the managers of one cluster, or of one namespace, compete for.
 const lease = "gin-operator.apps.gin-operator.dev"
 
@@ -73,20 +80,20 @@ var _ = Describe("Rights", Serial, func() {
 	Describe("of an installation for the whole cluster", Ordered, func() {
 		BeforeAll(func(ctx context.Context) {
 			kubectl(ctx, append(clientSide, "-k", filepath.Join(config, "default"))...)
-			DeferCleanup(func(ctx context.Context) { kubectl(ctx, "delete", "-k", filepath.Join(config, "default")) })
+			DeferCleanup(func(ctx context.Context) { uninstall(ctx, filepath.Join(config, "default")) })
 		})
 
 		It("are what the manager needs, in every namespace, and no more", func(ctx context.Context) {
 			manager := serviceAccount(operatorNamespace)
 			for _, needed := range managerNeeds {
-				Expect(may(ctx, manager, needed[0], needed[1], "")).To(BeTrue(), "%s %s", needed[0], needed[1])
+				expectAllowed(ctx, manager, needed[0], needed[1], "")
 			}
 			for _, forbidden := range managerMustNot {
 				Expect(may(ctx, manager, forbidden[0], forbidden[1], operatorNamespace)).To(BeFalse(), "%s %s", forbidden[0], forbidden[1])
 			}
-			Expect(may(ctx, manager, "create", "tokenreviews.authentication.k8s.io", "")).To(BeTrue())
-			Expect(may(ctx, manager, "create", "subjectaccessreviews.authorization.k8s.io", "")).To(BeTrue())
-			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace, lease)).To(BeTrue())
+			expectAllowed(ctx, manager, "create", "tokenreviews.authentication.k8s.io", "")
+			expectAllowed(ctx, manager, "create", "subjectaccessreviews.authorization.k8s.io", "")
+			expectAllowed(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace, lease)
 			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", operatorNamespace)).To(BeFalse())
 			Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "default", lease)).To(BeFalse())
 		})
@@ -145,17 +152,17 @@ var _ = Describe("Rights", Serial, func() {
 			}
 		}
 		kubectl(ctx, append(clientSide, "-k", folder)...)
-		DeferCleanup(func(ctx context.Context) { kubectl(ctx, "delete", "-k", folder) })
+		DeferCleanup(func(ctx context.Context) { uninstall(ctx, folder) })
 
 		manager := serviceAccount("team-a")
 		for _, needed := range managerNeeds {
-			Expect(may(ctx, manager, needed[0], needed[1], "team-a")).To(BeTrue(), "%s %s", needed[0], needed[1])
+			expectAllowed(ctx, manager, needed[0], needed[1], "team-a")
 			Expect(may(ctx, manager, needed[0], needed[1], "default")).To(BeFalse(), "%s %s elsewhere", needed[0], needed[1])
 		}
 		for _, forbidden := range managerMustNot {
 			Expect(may(ctx, manager, forbidden[0], forbidden[1], "team-a")).To(BeFalse(), "%s %s", forbidden[0], forbidden[1])
 		}
-		Expect(may(ctx, manager, "update", "leases.coordination.k8s.io", "team-a", lease)).To(BeTrue())
+		expectAllowed(ctx, manager, "update", "leases.coordination.k8s.io", "team-a", lease)
 
 		deployment, err := clients.AppsV1().Deployments("team-a").Get(ctx, "gin-operator", metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())

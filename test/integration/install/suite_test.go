@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/controlplane"
 )
 
@@ -63,7 +65,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 
 	// The control plane comes with the CustomResourceDefinition, which is part of what is installed here.
-	kubectl(ctx, "delete", "--wait", "-k", filepath.Join(config, "crd"))
+	uninstall(ctx, filepath.Join(config, "crd"))
 	// What the controllers make of a new cluster is there before anything is compared with it.
 	Eventually(ctx, func(ctx context.Context) error {
 		for _, namespace := range []string{"default", "kube-system", "kube-public", "kube-node-lease"} {
@@ -88,6 +90,40 @@ func tryKubectl(ctx context.Context, arguments ...string) (string, error) {
 	command.Env = append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig())
 	output, err := command.CombinedOutput()
 	return string(output), err
+}
+
+// uninstall removes what a kustomization with the CustomResourceDefinition has brought, and waits until the API server tells of the API no
+// longer, which it does for a moment after its end.
+func uninstall(ctx context.Context, folder string) {
+	GinkgoHelper()
+	kubectl(ctx, "delete", "--wait", "-k", folder)
+	Eventually(ctx, func(g Gomega, ctx context.Context) {
+		_, err := objects.Resource(apiServices).Get(ctx, v1alpha1.GroupVersion.Version+"."+v1alpha1.GroupVersion.Group, metav1.GetOptions{})
+		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
+		g.Expect(groups()).NotTo(ContainElement(v1alpha1.GroupVersion.Group))
+	}).Should(Succeed())
+}
+
+// awaitAPI waits until the API server serves GinServices and tells of them.
+func awaitAPI(ctx context.Context) {
+	GinkgoHelper()
+	kubectl(ctx, "wait", "--for=condition=Established", "crd/ginservices.apps.gin-operator.dev")
+	Eventually(groups).Should(ContainElement(v1alpha1.GroupVersion.Group))
+}
+
+var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
+
+// groups are the groups of the API that a client finds.
+func groups() ([]string, error) {
+	list, err := clients.Discovery().ServerGroups()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range list.Groups {
+		names = append(names, list.Groups[i].Name)
+	}
+	return names, nil
 }
 
 // overlay writes a kustomization that adds a component to others and moves all of it to a namespace, and returns its folder. Names are
