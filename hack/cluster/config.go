@@ -35,6 +35,8 @@ type settings struct {
 	Name     string `json:"name"`
 	Port     int    `json:"port"`
 	AuditLog bool   `json:"auditLog"`
+	// ProxyMode is how kube-proxy writes its rules.
+	ProxyMode string `json:"proxyMode"`
 	// Complete is set once the cluster has been seen to work. What never worked is not worth repairing.
 	Complete bool `json:"complete"`
 }
@@ -81,6 +83,7 @@ type templateValues struct {
 	ClusterDomain       string
 	MetricsServerPort   int
 	KubeProxyKubeconfig string
+	ProxyMode           string
 	CoreDNSKubeconfig   string
 }
 
@@ -125,6 +128,7 @@ func writeConfigs(l layout, s settings) error {
 	if err != nil {
 		return err
 	}
+	values.ProxyMode = s.ProxyMode
 	files := map[string]string{
 		"containerd.toml": l.config("containerd.toml"),
 		"kubelet.yaml":    l.config("kubelet.yaml"),

@@ -10,7 +10,7 @@ import (
 
 func TestWriteConfigs(t *testing.T) {
 	l := testCerts(t)
-	s := settings{Name: "node-1", Port: 4321}
+	s := settings{Name: "node-1", Port: 4321, ProxyMode: proxyIptables}
 	if err := writeConfigs(l, s); err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestWriteConfigs(t *testing.T) {
 		l.config("kubelet.yaml"): {
 			"cgroupRoot: /" + l.id, "clusterDNS: [\"" + dnsAddress + "\"]", "clientCAFile: \"" + l.cert("ca.crt"),
 		},
-		l.config("kube-proxy.yaml"):               {"mode: nftables", "kubeconfig: \"" + l.config("kube-proxy.kubeconfig")},
+		l.config("kube-proxy.yaml"):               {"mode: iptables", "kubeconfig: \"" + l.config("kube-proxy.kubeconfig")},
 		l.config("Corefile"):                      {"bind " + nodeAddress, "kubernetes " + clusterDomain},
 		l.in("cni", "10-gin-cluster.conflist"):    {`"subnet": "` + podRange + `"`},
 		l.kubeconfig():                            {`"server": "https://127.0.0.1:4321"`, `"current-context": "node-1"`},

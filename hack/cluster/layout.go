@@ -77,6 +77,11 @@ func (l layout) state() string { return filepath.Join(l.project, ".cluster") }
 func (l layout) in(elements ...string) string {
 	return filepath.Join(append([]string{l.state()}, elements...)...)
 }
+
+// commands is where the commands are that its parts find before all others, or one of these.
+func (l layout) commands(name ...string) string {
+	return l.in(append([]string{"commands"}, name...)...)
+}
 func (l layout) logs() string              { return l.in("logs") }
 func (l layout) log(name string) string    { return l.in("logs", name+".log") }
 func (l layout) pids() string              { return l.in("pids") }

@@ -90,7 +90,7 @@ func daemon(l layout, p part) (*exec.Cmd, func(), error) {
 	command.Dir = "/"
 	command.Stdout, command.Stderr = log, log
 	command.Env = []string{
-		"PATH=" + l.binDir() + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=" + l.commands() + ":" + l.binDir() + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		markerVariable + "=" + l.id,
 	}

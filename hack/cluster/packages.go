@@ -38,9 +38,9 @@ func installBuildPackages(ctx context.Context, stale []staleComponent, out io.Wr
 	return nil
 }
 
-// installRuntimePackages installs what running needs: kube-proxy calls nft.
+// installRuntimePackages installs what running needs: kube-proxy calls iptables, or nft where the kernel has no tables for that.
 func installRuntimePackages(ctx context.Context, out io.Writer) error {
-	return installPackages(ctx, out, []debianPackage{{"nftables", inPath("nft")}})
+	return installPackages(ctx, out, []debianPackage{{"nftables", inPath("nft")}, {"iptables", inPath("iptables-legacy")}})
 }
 
 func installPackages(ctx context.Context, out io.Writer, wanted []debianPackage) error {

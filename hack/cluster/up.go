@@ -69,7 +69,7 @@ func bringUp(ctx context.Context, l layout, name string, audit bool) error {
 	if err := cleanUp(l, false); err != nil {
 		return fmt.Errorf("removing what an earlier run left: %w", err)
 	}
-	s = settings{Name: name, AuditLog: audit}
+	s = settings{Name: name, AuditLog: audit, ProxyMode: proxyMode()}
 	if s.Name == "" {
 		s.Name = defaultName
 	}
@@ -141,6 +141,11 @@ func startFresh(ctx context.Context, l layout, s settings) error {
 	}
 	if err := writeConfigs(l, s); err != nil {
 		return err
+	}
+	if s.ProxyMode == proxyIptables {
+		if err := linkIptables(l); err != nil {
+			return err
+		}
 	}
 	holder, alive := l.recorded(partForwarder)
 	if !alive {
