@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -22,13 +22,18 @@ const longest = 14 * 24 * time.Hour
 type cluster struct {
 	out    io.Writer
 	ready  time.Duration
-	broken map[string]bool // revisions whose pods never become ready
+	broken string // the revision whose pods never become ready, also those of a restart
 
 	start, now time.Time
 	gs         *v1alpha1.GinService
+	written    *v1alpha1.GinServiceSpec // that the Deployments were last written from
+	wanted     string                   // the revision of spec, or the one that is held in its place
+	held       string                   // the revision of spec, where another one is held in its place
+	trouble    string                   // why the revision to hold can't be had
+	remarked   string
+	history    []string // the revisions that can be had, oldest first
+	served     []string // those that traffic went to, one after another
 	colors     map[v1alpha1.Color]*deployment
-	history    []string // the revisions that a Deployment has had, oldest first
-	served     []string // those that traffic was sent to, the latest last
 	selected   v1alpha1.Color
 	both       bool
 	preview    rollout.Preview
@@ -45,7 +50,7 @@ type pod struct {
 }
 
 func newCluster(out io.Writer, start time.Time, ready time.Duration) *cluster {
-	return &cluster{out: out, ready: ready, broken: map[string]bool{}, start: start, now: start, colors: map[v1alpha1.Color]*deployment{}}
+	return &cluster{out: out, ready: ready, start: start, now: start, colors: map[v1alpha1.Color]*deployment{}}
 }
 
 func (c *cluster) say(who, format string, args ...any) {
@@ -64,58 +69,18 @@ func (c *cluster) apply(gs *v1alpha1.GinService) {
 	c.gs = gs
 }
 
-// wanted returns the revision that is wanted: that of spec, maybe with new pods, or the one that an annotation holds in its place.
-func (c *cluster) wanted() (string, error) {
-	if held := c.gs.Annotations[v1alpha1.AnnotationRollback]; held != "" {
-		if !slices.Contains(c.history, held) && held != resources.RevisionOf(c.gs.Spec.WorkloadSpec).Name {
-			return "", fmt.Errorf("the annotation %s names revision %s, which no manifest before has: remove it, or name one of %s",
-				v1alpha1.AnnotationRollback, held, strings.Join(c.history, ", "))
-		}
-		return held, nil
-	}
-	serving, other, record := c.revisionOf(c.selected), c.revisionOf(c.selected.Other()), c.gs.Status.Rollout
-	revision := resources.RevisionOf(c.gs.Spec.WorkloadSpec)
-	switch at := c.gs.Annotations[v1alpha1.AnnotationRestartedAt]; {
-	case record != nil && rollout.Stopped(record.Step) && resources.SameWorkload(record.Revision, revision.Name) && !resources.SameWorkload(serving, revision.Name):
-		return record.Revision, nil // it has come to nothing, and a restart is no retry
-	case at != "":
-		return revision.Restarted(at).Name, nil
-	case resources.SameWorkload(serving, revision.Name):
-		return serving, nil
-	case resources.SameWorkload(other, revision.Name):
-		return other, nil
-	default:
-		return revision.Name, nil
-	}
-}
-
-// revisionOf returns what a colour's Deployment holds, or "" where there is none.
-func (c *cluster) revisionOf(color v1alpha1.Color) string {
-	if live := c.colors[color]; live != nil {
-		return live.target.Revision
-	}
-	return ""
-}
-
-func (c *cluster) suspended() bool { return c.gs.Spec.Suspend != nil && *c.gs.Spec.Suspend }
-
 // play lets everybody do what they do until nothing changes any more.
 func (c *cluster) play(actions []action) error {
 	began := c.now
 	actions = slices.Clone(actions)
 	slices.SortStableFunc(actions, func(a, b action) int { return int(a.after - b.after) })
-	for pass := range 10_000 {
-		for pass > 0 && len(actions) > 0 && !c.now.Before(began.Add(actions[0].after)) { // the operator has seen the manifest before
-			if err := c.act(actions[0]); err != nil {
-				return err
-			}
-			actions = actions[1:]
+	for range 10_000 {
+		next, changed := c.pass() // before anybody acts, so that an action names the rollout of what was just applied
+		for len(actions) > 0 && !c.now.Before(began.Add(actions[0].after)) {
+			c.act(actions[0])
+			actions, changed = actions[1:], true
 		}
-		next, changed, err := c.pass()
-		if err != nil {
-			return err
-		}
-		if changed || pass == 0 {
+		if changed {
 			continue
 		}
 		if len(actions) > 0 {
@@ -128,7 +93,7 @@ func (c *cluster) play(actions []action) error {
 		}
 		c.now = next
 	}
-	return errors.New("the rollout never comes to rest: please report this, with the manifests")
+	return fmt.Errorf("the rollout of revision %s never comes to rest: please report this, with the manifests", c.wanted)
 }
 
 // conclude says what is left to somebody.
@@ -137,7 +102,7 @@ func (c *cluster) conclude(next time.Time) {
 	switch {
 	case c.suspended():
 		c.say("", "nothing more happens until spec.suspend is taken away")
-	case record.Step == v1alpha1.StepCompleted:
+	case c.trouble == "" && record.Step == v1alpha1.StepCompleted:
 	case next.IsZero():
 		c.say("", "nothing more happens until somebody does something")
 	default:
@@ -145,10 +110,11 @@ func (c *cluster) conclude(next time.Time) {
 	}
 }
 
-func (c *cluster) act(a action) error {
+func (c *cluster) act(a action) {
 	record := c.gs.Status.Rollout
-	if record == nil && a.what != "scale" {
-		return fmt.Errorf("%s: there is no rollout yet, because spec.suspend is true", a.what)
+	if record == nil && (a.what == "promote" || a.what == "abort" || a.what == "retry") {
+		c.say("you", "find no rollout to %s", a.what)
+		return
 	}
 	annotate := func(key, value string) {
 		if c.gs.Annotations == nil {
@@ -168,62 +134,31 @@ func (c *cluster) act(a action) error {
 	case "restart":
 		annotate(v1alpha1.AnnotationRestartedAt, c.now.Format(time.RFC3339))
 	case "rollback":
-		if a.revision == "" && len(c.served) < 2 {
-			return errors.New("rollback: nothing served before: name a manifest more, or a revision")
+		if revision := cmp.Or(a.revision, c.lastServed()); revision != "" {
+			annotate(v1alpha1.AnnotationRollback, revision)
+		} else {
+			c.say("you", "find no revision to roll back to")
 		}
-		if a.revision == "" {
-			a.revision = c.served[len(c.served)-2]
-		}
-		annotate(v1alpha1.AnnotationRollback, a.revision)
 	case "scale":
 		c.gs.Spec.Replicas = new(a.value)
 		c.say("you", "scale to %d", a.value)
 	}
-	return nil
 }
 
 // pass is one pass of the operator and what the cluster makes of it at once. It returns when the operator looks again.
-func (c *cluster) pass() (time.Time, bool, error) {
-	observed, err := c.observe()
-	if err != nil || c.suspended() {
-		return time.Time{}, c.suspended() && c.manageAll(), err
+func (c *cluster) pass() (time.Time, bool) {
+	observed := c.observe()
+	c.remark(observed)
+	if c.suspended() || c.trouble != "" && len(c.colors) == 0 {
+		return time.Time{}, c.managePods() // and the operator holds everything as it is
 	}
 	plan := rollout.Compute(observed)
+	c.written = c.gs.Spec.DeepCopy()
 	if c.gs.Spec.Replicas == nil {
 		c.gs.Spec.Replicas = new(plan.Serving)
 	}
-	changed := c.deploy(plan)
-	if c.preview != plan.Preview {
-		c.preview, changed = plan.Preview, true
-		c.say("operator", "points the preview Service at %s, revision %s", plan.Preview.Color, plan.Preview.Revision)
-	}
-	if c.selected != plan.Active || c.both != plan.Both {
-		c.selected, c.both, changed = plan.Active, plan.Both, true
-		if plan.Both {
-			c.say("operator", "SENDS TRAFFIC TO BOTH COLOURS")
-		} else {
-			c.say("operator", "SENDS ALL TRAFFIC TO %s", strings.ToUpper(string(plan.Active)))
-		}
-	}
-	if serves := plan.Colors[plan.Active].Revision; len(c.served) == 0 || c.served[len(c.served)-1] != serves {
-		c.served = append(c.served, serves)
-	}
-	changed = c.report(plan) || changed
-	changed = c.manageAll() || changed
-	if plan.After == 0 {
-		return time.Time{}, changed, nil
-	}
-	return c.now.Add(plan.After), changed, nil
-}
-
-// deploy makes the Deployments what they are planned to be, and reports whether they were anything else.
-func (c *cluster) deploy(plan rollout.Plan) bool {
+	c.remember(plan)
 	changed := false
-	for _, target := range plan.Colors {
-		if !slices.Contains(c.history, target.Revision) {
-			c.history = append(c.history, target.Revision)
-		}
-	}
 	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {
 		target, planned := plan.Colors[color]
 		live := c.colors[color]
@@ -242,21 +177,33 @@ func (c *cluster) deploy(plan rollout.Plan) bool {
 		}
 		changed = true
 	}
-	return changed
-}
-
-// manageAll does for both colours what their Deployments' controller does.
-func (c *cluster) manageAll() (changed bool) {
-	for color := range c.colors {
-		changed = c.managePods(color) || changed
+	if c.preview != plan.Preview {
+		c.preview, changed = plan.Preview, true
+		c.say("operator", "points the preview Service at %s, revision %s", plan.Preview.Color, plan.Preview.Revision)
 	}
-	return changed
+	if c.selected != plan.Active || c.both != plan.Both {
+		c.selected, c.both, changed = plan.Active, plan.Both, true
+		if plan.Both {
+			c.say("operator", "SENDS TRAFFIC TO BOTH COLOURS")
+		} else {
+			c.say("operator", "SENDS ALL TRAFFIC TO %s", strings.ToUpper(string(plan.Active)))
+		}
+	}
+	changed = c.report(plan) || changed
+	changed = c.managePods() || changed
+	if plan.After == 0 {
+		return time.Time{}, changed
+	}
+	return c.now.Add(plan.After), changed
 }
 
 // report writes status, and says what is new in it.
 func (c *cluster) report(plan rollout.Plan) bool {
-	before := c.gs.Status.Rollout
-	c.gs.Status.Rollout, c.gs.Status.ActiveColor, c.gs.Status.ActiveRevision = plan.Rollout, plan.Active, plan.Colors[plan.Active].Revision
+	before, serves := c.gs.Status.Rollout, plan.Colors[plan.Active].Revision
+	if serves != c.gs.Status.ActiveRevision {
+		c.served = append(c.served, serves)
+	}
+	c.gs.Status.Rollout, c.gs.Status.ActiveColor, c.gs.Status.ActiveRevision = plan.Rollout, plan.Active, serves
 	isNew := before == nil || before.Step != plan.Rollout.Step || before.Revision != plan.Rollout.Revision
 	if isNew || before.Message != plan.Rollout.Message {
 		c.say("status", "%s: %s", plan.Rollout.Step, plan.Rollout.Message)
@@ -267,26 +214,13 @@ func (c *cluster) report(plan rollout.Plan) bool {
 	return isNew || len(plan.Transitions) > 0
 }
 
-func (c *cluster) observe() (rollout.Observed, error) {
-	wanted, err := c.wanted()
-	if err != nil {
-		return rollout.Observed{}, err
-	}
+func (c *cluster) observe() rollout.Observed {
 	o := rollout.Observed{
-		Now: c.now, Spec: c.gs.Spec.DeepCopy(), Wanted: wanted, Rollout: c.gs.Status.Rollout.DeepCopy(),
+		Now: c.now, Spec: c.gs.Spec.DeepCopy(), Rollout: c.gs.Status.Rollout.DeepCopy(),
 		Approved: c.gs.Annotations[v1alpha1.AnnotationPromote], Aborted: c.gs.Annotations[v1alpha1.AnnotationAbort],
 		Retry: c.gs.Annotations[v1alpha1.AnnotationRetry], LastActive: c.gs.Status.ActiveColor, LastRevision: c.gs.Status.ActiveRevision,
 		Selected: c.selected, Both: c.both, Previewed: c.preview, Colors: map[v1alpha1.Color]rollout.Color{},
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},
-	}
-	held := c.gs.Annotations[v1alpha1.AnnotationRollback] != ""
-	serving := c.revisionOf(c.selected)
-	o.Restart = serving != wanted && resources.SameWorkload(serving, wanted) && !held
-	if held || resources.Names(o.Approved, wanted) {
-		o.Approved = wanted
-	}
-	if resources.Names(o.Aborted, wanted) {
-		o.Aborted = wanted
 	}
 	for color, live := range c.colors {
 		seen := rollout.Color{Revision: live.target.Revision, Replicas: live.target.Replicas, Settled: true}
@@ -295,7 +229,7 @@ func (c *cluster) observe() (rollout.Observed, error) {
 			if p.revision == live.target.Revision {
 				seen.Updated++
 			}
-			if c.isAvailable(p) {
+			if c.available(p) {
 				seen.Available++
 			}
 			if !p.isReady(c.now) {
@@ -310,27 +244,34 @@ func (c *cluster) observe() (rollout.Observed, error) {
 		}
 		o.Colors[color] = seen
 	}
-	return o, nil
+	c.want(&o)
+	return o
 }
 
 func (p pod) isReady(now time.Time) bool { return !p.ready.IsZero() && !now.Before(p.ready) }
 
-// isAvailable reports whether a pod has been ready for as long as the Deployment waits.
-func (c *cluster) isAvailable(p pod) bool {
-	return pod{ready: c.availableAt(p)}.isReady(c.now)
-}
+// available reports whether a pod has been ready for minReadySeconds. The EndpointSlices don't wait for that; Deployments do.
+func (c *cluster) available(p pod) bool { return p.isReady(c.now) && !c.now.Before(c.availableAt(p)) }
 
-// availableAt returns when a pod becomes available, or zero for never.
 func (c *cluster) availableAt(p pod) time.Time {
-	if wait := c.gs.Spec.MinReadySeconds; wait != nil && !p.ready.IsZero() {
-		return p.ready.Add(time.Duration(*wait) * time.Second)
+	if seconds := c.written.MinReadySeconds; seconds != nil {
+		return p.ready.Add(time.Duration(*seconds) * time.Second)
 	}
 	return p.ready
 }
 
-// managePods does for a colour what a Deployment's controller does, and says so where pods of another revision go.
-func (c *cluster) managePods(color v1alpha1.Color) bool {
-	live := c.colors[color]
+// managePods lets the pods of both colours come and go, and reports whether any did.
+func (c *cluster) managePods() (changed bool) {
+	for _, color := range []v1alpha1.Color{v1alpha1.Blue, v1alpha1.Green} {
+		if live, exists := c.colors[color]; exists {
+			changed = c.manage(color, live) || changed
+		}
+	}
+	return changed
+}
+
+// manage does for a colour what a Deployment's controller does, and says so where pods of another revision go.
+func (c *cluster) manage(color v1alpha1.Color, live *deployment) bool {
 	want := int(live.target.Replicas)
 	surge, unavailable := c.rollingLimits(want)
 	before := slices.Clone(live.pods)
@@ -339,22 +280,29 @@ func (c *cluster) managePods(color v1alpha1.Color) bool {
 	fresh = fresh[:min(len(fresh), want)]
 	for len(fresh) < want && len(fresh)+len(stale) < want+surge {
 		p := pod{revision: live.target.Revision}
-		if !c.broken[p.revision] {
+		if !resources.SameWorkload(p.revision, c.broken) {
 			p.ready = c.now.Add(c.ready)
 		}
 		fresh = append(fresh, p)
 	}
-	available := func(pods []pod) (n int) {
-		for _, p := range pods {
-			if c.isAvailable(p) {
-				n++
-			}
+	healthy := 0
+	for _, p := range fresh {
+		if c.available(p) {
+			healthy++
 		}
-		return n
 	}
-	for len(stale) > 0 && (!c.isAvailable(stale[0]) || available(fresh)+available(stale) > want-unavailable) {
-		stale = stale[1:]
-	}
+	// Those that are not available go first, but they count: Kubernetes keeps as many pods as it has to, and not as many that work.
+	slices.SortStableFunc(stale, func(a, b pod) int {
+		switch isA, isB := c.available(a), c.available(b); {
+		case isA == isB:
+			return 0
+		case isA:
+			return 1
+		default:
+			return -1
+		}
+	})
+	stale = stale[min(len(stale), max(0, healthy+len(stale)-(want-unavailable))):]
 	live.pods = slices.Concat(fresh, stale)
 	if slices.Equal(before, live.pods) {
 		return false
@@ -367,7 +315,7 @@ func (c *cluster) managePods(color v1alpha1.Color) bool {
 
 // rollingLimits returns how many pods there may be beyond those that are wanted, and how many may be missing.
 func (c *cluster) rollingLimits(want int) (surge, unavailable int) {
-	maxSurge, maxUnavailable := resources.RollingLimits(c.gs.Spec.Strategy)
+	maxSurge, maxUnavailable := resources.RollingLimits(c.written.Strategy)
 	surge, _ = intstr.GetScaledValueFromIntOrPercent(&maxSurge, want, true)
 	unavailable, _ = intstr.GetScaledValueFromIntOrPercent(&maxUnavailable, want, false)
 	if surge+unavailable == 0 {
@@ -380,6 +328,9 @@ func (c *cluster) rollingLimits(want int) (surge, unavailable int) {
 func (c *cluster) nextPod() (next time.Time) {
 	for _, live := range c.colors {
 		for _, p := range live.pods {
+			if p.ready.IsZero() {
+				continue
+			}
 			for _, moment := range []time.Time{p.ready, c.availableAt(p)} {
 				if moment.After(c.now) {
 					next = earliest(next, moment)

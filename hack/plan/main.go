@@ -5,9 +5,10 @@
 //	go run ./hack/plan v1.yaml v2.yaml
 //	go run ./hack/plan -ready 20s -at 2m:promote v1.yaml v2.yaml
 //	go run ./hack/plan -broken v1.yaml v2.yaml
-//	go run ./hack/plan -at 5m:rollback v1.yaml v2.yaml
+//	go run ./hack/plan -at 1m:rollback v1.yaml v2.yaml
 //
-// The first manifest is what serves; each of the others is applied when the rollout before it has ended.
+// The first manifest is what serves; each of the others is applied when the rollout before it has ended. The history that the annotation rollback
+// takes a revision from is that of the manifests before.
 package main
 
 import (
@@ -42,7 +43,7 @@ type action struct {
 	after    time.Duration
 	what     string
 	value    int32  // of scale
-	revision string // of rollback: "" is the one that served before
+	revision string // of rollback, or "" for the one that served before
 }
 
 func main() {
@@ -65,9 +66,10 @@ func run(args []string, out io.Writer, start time.Time) error {
 			return err
 		}
 		last := i == len(o.files)-1
-		c.say("you", "apply %s: revision %s", file, resources.RevisionOf(gs.Spec.WorkloadSpec).Name)
+		revision := resources.RevisionOf(gs.Spec.WorkloadSpec).Name
+		c.say("you", "apply %s: revision %s", file, revision)
 		if last && o.broken {
-			c.broken[resources.RevisionOf(gs.Spec.WorkloadSpec).Name] = true
+			c.broken = revision
 		}
 		c.apply(gs)
 		var actions []action
@@ -91,7 +93,8 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.ready, "ready", 5*time.Second, "How long a pod takes to become ready.")
 	flags.BoolVar(&o.broken, "broken", false, "Pods of the last manifest never become ready.")
 	flags.Func("at", "DURATION:ACTION, as often as you like: what somebody does so long after the last manifest was applied. "+
-		"ACTION is promote, abort, retry, restart, rollback, rollback=REVISION, or scale=N.", func(text string) error {
+		"ACTION is promote, abort, retry, restart, scale=N, rollback=REVISION, or rollback: to the latest revision that has served, "+
+		"other than the one that is wanted.", func(text string) error {
 		a, err := parseAction(text)
 		o.actions = append(o.actions, a)
 		return err
@@ -129,7 +132,7 @@ func parseAction(text string) (action, error) {
 			return action{after: after, what: what, value: int32(n)}, nil
 		}
 	}
-	return action{}, fmt.Errorf("%q: the action must be promote, abort, retry, restart, rollback, rollback=REVISION, or scale=N", text)
+	return action{}, fmt.Errorf("%q: the action must be promote, abort, retry, restart, scale=N, rollback, or rollback=REVISION", text)
 }
 
 // load reads the GinService of a file. What the API server would fill in, the planner knows.
