@@ -146,7 +146,9 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 		if transition.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		r.tell(o, kind, transition.Reason, "Rollout", transition.Message)
+		if r.worthTelling(o, plan.Rollout, transition.Reason) {
+			r.tell(o, kind, transition.Reason, "Rollout", transition.Message)
+		}
 		transitions.WithLabelValues(transition.Reason).Inc()
 		record := plan.Rollout
 		if transition.Reason == "RolloutCancelled" {
@@ -158,8 +160,7 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	after := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)
 	news := before == nil || before.Reason != after.Reason || before.Message != after.Message
 	if after.Reason == v1alpha1.ReasonPodsNotStarting && plan.Rollout != nil {
-		complaint := plan.Rollout.Revision + " " + plan.Rollout.Retry + ": " + after.Message
-		news = !r.pace.complainedOf(client.ObjectKeyFromObject(o.gs), complaint, o.state.Now) && news
+		news = news && r.isNews(o, plan.Rollout, after.Reason+": "+after.Message)
 	}
 	if worthWarning[after.Reason] && news {
 		r.tell(o, corev1.EventTypeWarning, after.Reason, "Reconcile", after.Message)
@@ -169,6 +170,38 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
 			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
 	}
+}
+
+// worthTelling reports whether a transition is to be told. A preview whose pods are ready now and then would tell of that for ever: that it broke is
+// told once in a while, and after that, that it is ready.
+func (r *Reconciler) worthTelling(o *observation, record *v1alpha1.RolloutStatus, reason string) bool {
+	switch reason {
+	case previewReady:
+		return r.isNews(o, record, reason)
+	case previewNotReady:
+		news := r.isNews(o, record, reason)
+		if news {
+			r.pace.unsay(client.ObjectKeyFromObject(o.gs), aboutRollout(record, previewReady))
+		}
+		return news
+	default:
+		return true
+	}
+}
+
+const (
+	previewReady    = "PreviewReady"
+	previewNotReady = "PreviewNotReady"
+)
+
+// isNews reports whether something was not told of a rollout for a while.
+func (r *Reconciler) isNews(o *observation, record *v1alpha1.RolloutStatus, what string) bool {
+	return r.pace.isNews(client.ObjectKeyFromObject(o.gs), aboutRollout(record, what), o.state.Now)
+}
+
+// aboutRollout tells what is said of one rollout from what is said of another.
+func aboutRollout(record *v1alpha1.RolloutStatus, what string) string {
+	return fmt.Sprintf("%s %s %s", record.Revision, record.StartedAt, what)
 }
 
 // announceReturn tells that traffic was taken back from where it led nowhere. Status has nothing of it that could wait to be written.

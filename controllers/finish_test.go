@@ -328,3 +328,29 @@ func TestSeedReplicasComesBackAfterAConflict(t *testing.T) {
 		t.Errorf("after a failure: %v", err)
 	}
 }
+
+// TestAFlappingPreviewIsToldOfOnceInAWhile guards against a flood of events: that it is ready is told after each time that it was told not to be.
+func TestAFlappingPreviewIsToldOfOnceInAWhile(t *testing.T) {
+	t.Parallel()
+	r, record := &Reconciler{}, &v1alpha1.RolloutStatus{Revision: "v2"}
+	o := &observation{gs: &v1alpha1.GinService{}}
+	for i, tc := range []struct {
+		after  time.Duration
+		reason string
+		told   bool
+	}{
+		{0, previewReady, true},
+		{time.Second, previewNotReady, true},
+		{2 * time.Second, previewReady, true},
+		{3 * time.Second, previewNotReady, false},
+		{4 * time.Second, previewReady, false},
+		{5 * time.Second, "ScalingUp", true},
+		{time.Second + toldInterval, previewNotReady, true},
+		{2*time.Second + toldInterval, previewReady, true},
+	} {
+		o.state.Now = start.Add(tc.after)
+		if told := r.worthTelling(o, record, tc.reason); told != tc.told {
+			t.Errorf("%d. %s after %s: told %t", i, tc.reason, tc.after, told)
+		}
+	}
+}

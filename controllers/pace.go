@@ -25,8 +25,8 @@ const (
 	tellAfterFailures = 6
 	// metricPatience is how long an autoscaler may fail to measure what it scales on before a warning.
 	metricPatience = time.Minute
-	// complaintInterval is how long pods that break again and again may complain of the same before it is told once more.
-	complaintInterval = 10 * time.Minute
+	// toldInterval is how long what comes again and again, as with pods that crash, is not told once more.
+	toldInterval = 10 * time.Minute
 )
 
 // pace remembers when things were done last that need not be done often. It is a memory only of this process: whoever starts anew has a
@@ -40,10 +40,9 @@ type pace struct {
 type times struct {
 	numbers, asked, switching, warned time.Time
 
-	written   map[string]repeated // by child
-	failures  int                 // passes in a row that ended in an error
-	complaint string              // what pods complained of last
-	complains time.Time           // when that was told
+	written  map[string]repeated  // by child
+	failures int                  // passes in a row that ended in an error
+	told     map[string]time.Time // when what comes again and again was told
 }
 
 // repeated is an intent that was written to a child, maybe again and again. paid is when as much time has passed as that may take.
@@ -176,16 +175,27 @@ func (p *pace) firstWarning(key types.NamespacedName, began time.Time) bool {
 	return true
 }
 
-// complainedOf reports whether it was told a while ago that pods complain of something, and takes it that it is now.
-func (p *pace) complainedOf(key types.NamespacedName, complaint string, now time.Time) bool {
+// isNews reports whether something was not told for a while, and takes it that it is now.
+func (p *pace) isNews(key types.NamespacedName, what string, now time.Time) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	t := p.of(key)
-	if t.complaint == complaint && now.Before(t.complains.Add(complaintInterval)) {
-		return true
+	maps.DeleteFunc(t.told, func(_ string, when time.Time) bool { return !now.Before(when.Add(toldInterval)) })
+	if _, told := t.told[what]; told {
+		return false
 	}
-	t.complaint, t.complains = complaint, now
-	return false
+	if t.told == nil {
+		t.told = map[string]time.Time{}
+	}
+	t.told[what] = now
+	return true
+}
+
+// unsay forgets that something was told.
+func (p *pace) unsay(key types.NamespacedName, what string) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	delete(p.of(key).told, what)
 }
 
 // failures counts the passes in a row that ended in an error, this one included.

@@ -138,20 +138,25 @@ func TestPaceWarnsOnce(t *testing.T) {
 	}
 }
 
-func TestPaceTellsAComplaintOnceInAWhile(t *testing.T) {
+func TestPaceTellsTheSameOnceInAWhile(t *testing.T) {
 	var p pace
 	for _, tc := range []struct {
-		name, complaint string
-		after           time.Duration
-		told            bool
+		name, what string
+		after      time.Duration
+		news       bool
 	}{
-		{"the first one", "crashes", 0, false},
-		{"the same once more", "crashes", complaintInterval - time.Second, true},
-		{"the same after a while", "crashes", complaintInterval, false},
-		{"another one", "no image", complaintInterval, false},
+		{"the first one", "crashes", 0, true},
+		{"another one", "no image", time.Second, true},
+		{"the first one once more", "crashes", toldInterval - time.Second, false},
+		{"the first one after a while", "crashes", toldInterval, true},
+		{"the other one, not so long after", "no image", toldInterval, false},
 	} {
-		if got := p.complainedOf(hello, tc.complaint, start.Add(tc.after)); got != tc.told {
-			t.Errorf("%s: complainedOf = %t", tc.name, got)
+		if got := p.isNews(hello, tc.what, start.Add(tc.after)); got != tc.news {
+			t.Errorf("%s: isNews = %t", tc.name, got)
 		}
+	}
+	p.unsay(hello, "no image")
+	if !p.isNews(hello, "no image", start.Add(toldInterval)) {
+		t.Error("what was unsaid is no news")
 	}
 }

@@ -86,11 +86,13 @@ func waitingColor(o *observation, plan rollout.Plan) v1alpha1.Color {
 
 // mayHaveTrouble reports whether pods are waited for.
 func mayHaveTrouble(o *observation, plan rollout.Plan, conditions []metav1.Condition) bool {
-	ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	if ready == nil || ready.Status != metav1.ConditionFalse || plan.Rollout == nil || suspended(o.gs) {
+	before := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if before == nil || before.Status != metav1.ConditionFalse || plan.Rollout == nil || suspended(o.gs) {
 		return false
 	}
-	return !rollout.Stopped(plan.Rollout.Step) && plan.Rollout.Step != v1alpha1.StepWaitingForPromotion
+	waiting := waitingColor(o, plan)
+	ready := plan.Rollout.Step == v1alpha1.StepWaitingForPromotion && o.state.Colors[waiting].Available >= plan.Colors[waiting].Replicas
+	return !rollout.Stopped(plan.Rollout.Step) && !ready
 }
 
 // heldUp returns why a Deployment can't make the pods that are wanted, if it says so itself.

@@ -68,11 +68,7 @@ func checkSwitch(expect func(bool, string), o rollout.Observed, plan rollout.Pla
 	goesBack := plan.Rollout.Step == v1alpha1.StepAborted && selected.Revision == o.Wanted
 	expect((next.Revision == o.Wanted || goesBack) && next.Settled && next.Updated == next.Current,
 		"traffic moves to a colour that still has pods of another revision")
-	enough := plan.Serving
-	if enough > 0 && selected.Available == 0 && o.ActiveEndpoints[o.Selected] == 0 {
-		enough = 1 // nobody can be reached: one pod is better than none
-	}
-	expect(next.Available >= enough && o.PreviewEndpoints[to] >= enough && o.Previewed.Revision == next.Revision,
+	expect(next.Available >= plan.Serving && o.PreviewEndpoints[to] >= plan.Serving && o.Previewed.Revision == next.Revision,
 		"traffic moves to a colour that is not shown ready with as many pods as serve")
 	expect(plan.Colors[to].Replicas == plan.Serving || plan.Serving == 0, "the colour that traffic moves to gets another number of pods than serve")
 }

@@ -23,7 +23,7 @@ const (
 
 // cutOver plans the way of traffic to the other colour, which is planned to have the revision and as many pods as serve.
 func (p *planner) cutOver(record *v1alpha1.RolloutStatus, revision string) cutover {
-	ready := p.ready(p.idle, revision, p.enough())
+	ready := p.ready(p.idle, revision, p.count)
 	overlaps := p.blueGreen().Cutover == v1alpha1.CutoverOverlap && p.count > 0 && p.Colors[p.current].Available > 0
 	switch {
 	case ready && !overlaps, ready && p.Both && p.sharedFor(record, p.overlap()):
@@ -43,14 +43,6 @@ func (p *planner) cutOver(record *v1alpha1.RolloutStatus, revision string) cutov
 	}
 	p.share(record)
 	return shared
-}
-
-// enough returns how many ready pods of the other colour traffic moves to: as many as serve, or the first one where nobody can be reached.
-func (p *planner) enough() int32 {
-	if p.down() {
-		return 1
-	}
-	return p.count
 }
 
 // onlyOther reports whether both colours are selected, and only the other one can be reached, or will be once the EndpointSlices have it.

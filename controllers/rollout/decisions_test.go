@@ -221,6 +221,14 @@ var badTiming = map[string]decisionCase{
 		},
 		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepSwitching},
 	},
+	"a rolling update that could not begin becomes a preview: it has no approval": {
+		given: func(o *rollout.Observed) {
+			o.Colors[blue] = full("v3", 3)
+			o.Wanted, o.Previewed, o.PreviewEndpoints = "v3", rollout.Preview{Color: blue, Revision: "v3"}, map[v1alpha1.Color]int32{blue: 3}
+			o.Rollout.Revision, o.Rollout.Step, o.Rollout.ReplacedRevision = "v3", v1alpha1.StepDeploying, "v2"
+		},
+		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepWaitingForPromotion},
+	},
 	"the Deployment that serves and the Service are lost: what served comes back, and the preview doesn't serve": {
 		given: func(o *rollout.Observed) {
 			delete(o.Colors, green)

@@ -182,7 +182,7 @@ func (p *planner) conclude(record *v1alpha1.RolloutStatus) {
 		p.complete(record, "revision %s serves", record.Revision)
 	case Stopped(record.Step):
 	case (idle.Replicas == 0 || down) && p.overdue(since):
-		p.fail(record, trafficStays, "%s within %s", became(p.current, live.Available, p.count, p.ActiveEndpoints[p.current]), p.deadline())
+		p.fail(record, trafficStays, "%s within %s", became(p.current, p.fresh(live), p.count, p.ActiveEndpoints[p.current]), p.deadline())
 	case idle.Replicas > 0 && !down:
 		p.tellSwitching(record, p.idle, p.current)
 		p.step(record, v1alpha1.StepSwitching, "waiting for the EndpointSlices to show %s alone (%s %d, %s %d ready)",
@@ -250,10 +250,34 @@ func (p *planner) replaceInPlace() {
 	p.lookAgain(record.ApprovedAt, p.deadline())
 }
 
+// comesBeside reports whether a record is of the wanted revision's way into the other colour. That of a rolling update is not: what approved it
+// approves no preview.
+func (p *planner) comesBeside(record *v1alpha1.RolloutStatus) bool {
+	switch {
+	case record == nil || record.Revision != p.Wanted:
+		return false
+	case Ended(record):
+		return Stopped(record.Step) && !p.retried(record)
+	default:
+		return record.ReplacedRevision == ""
+	}
+}
+
+// waitsInPlace reports whether a revision goes on waiting to replace the one that serves: a pod of that is ready for a moment, as those that
+// crash again and again are, and the other colour has what is left of the healthy ones.
+func (p *planner) waitsInPlace(record *v1alpha1.RolloutStatus) bool {
+	waits := record.Step == v1alpha1.StepWaitingForPromotion && record.ReadyAt == nil && p.Colors[p.idle].Revision != p.Wanted &&
+		p.healthier() && !p.approved(record, true)
+	if waits {
+		p.hidePreview()
+	}
+	return waits
+}
+
 // rollOut plans the wanted revision into the other colour, next to what serves.
 func (p *planner) rollOut() {
 	record := p.plan.Rollout
-	if record == nil || record.Revision != p.Wanted || (Ended(record) && !Stopped(record.Step)) || p.retried(record) {
+	if !p.comesBeside(record) {
 		p.takeBack(record)
 		record = p.start()
 	}
@@ -268,6 +292,9 @@ func (p *planner) rollOut() {
 	if Stopped(record.Step) {
 		p.hidePreview()
 		p.releaseIdle(record)
+		return
+	}
+	if p.waitsInPlace(record) {
 		return
 	}
 	if p.Colors[p.idle].Revision != p.Wanted && (p.Both || p.needed()) {

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -17,9 +18,8 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 	p.plan.Colors[p.idle] = Target{Revision: p.Wanted, Replicas: target}
 	ready := p.ready(p.idle, p.Wanted, size) && live.Replicas == target
 	first := p.noteReady(record, ready)
-	enough := ready || p.down() && p.ready(p.idle, p.Wanted, 1)
 	switch {
-	case (record.ReadyAt != nil || enough) && p.approved(record, enough && p.down()) && p.analyzed(record):
+	case (ready || record.ReadyAt != nil) && p.approved(record, first && p.down()) && p.analyzed(record):
 		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
 		record.ApprovedAt = p.now()
 		return true
@@ -27,7 +27,7 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 		p.expire(record)
 	case ready || p.waits(record):
 		p.wait(record, first)
-	case record.ReadyAt == nil && record.Step == v1alpha1.StepDeploying && p.overdue(record.Since):
+	case size > 0 && record.ReadyAt == nil && record.Step == v1alpha1.StepDeploying && p.overdue(cmp.Or(record.Since, record.StartedAt)):
 		p.fail(record, trafficStays, "%s within %s", became(p.idle, p.fresh(live), size, p.shown(p.Wanted)), p.deadline())
 		p.abandon(record)
 	default:
@@ -89,11 +89,11 @@ func (p *planner) expire(record *v1alpha1.RolloutStatus) {
 func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
 	news, reason, state := first || record.Step != v1alpha1.StepWaitingForPromotion, "PreviewReady", "is ready"
 	live, size := p.Colors[p.idle], p.previewSize()
-	switch {
+	switch ready := min(live.Available, p.shown(p.Wanted)); {
 	case size == 0:
-		reason = "WaitingForPromotion"
-	case live.Available < size:
-		state = fmt.Sprintf("has %d of %d pods ready", live.Available, size)
+		reason, state = "WaitingForPromotion", "has no pods"
+	case ready < size:
+		state = fmt.Sprintf("has %d of %d pods ready", ready, size)
 	}
 	other := ""
 	if p.Approved != "" {

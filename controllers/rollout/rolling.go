@@ -132,7 +132,7 @@ func (p *planner) rollOn(record *v1alpha1.RolloutStatus) {
 // takeBack lets the pods of the colour that serves become again what a rolling update was replacing, where something newer comes up beside
 // them instead: some may be of a revision that never becomes ready, and nobody waits for it any more.
 func (p *planner) takeBack(before *v1alpha1.RolloutStatus) {
-	if before == nil || Ended(before) || before.Revision != p.serves {
+	if before == nil || Ended(before) && !Stopped(before.Step) || before.Revision != p.serves {
 		return
 	}
 	if replaced := before.ReplacedRevision; replaced != "" && replaced != p.Wanted {
@@ -148,11 +148,11 @@ func (p *planner) whole() bool {
 
 // rolledBack tells, once, that the pods are back which were there before a rolling update that came to nothing.
 func (p *planner) rolledBack(record *v1alpha1.RolloutStatus) {
-	why, _, told := strings.Cut(record.Message, "; ")
-	if told || record.ReplacedRevision != p.serves || !p.whole() {
+	again := fmt.Sprintf("; revision %s serves again", p.serves)
+	if strings.HasSuffix(record.Message, again) || record.ReplacedRevision != p.serves || !p.whole() {
 		return
 	}
-	p.step(record, record.Step, "%s; revision %s serves again", why, p.serves)
+	p.step(record, record.Step, "%s%s", record.Message, again)
 	p.tell(false, "RolledBack", "the pods are those of revision %s again", p.serves)
 }
 

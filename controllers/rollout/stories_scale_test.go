@@ -361,20 +361,19 @@ var faults = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
-	"what serves breaks, and the first pod of a fix is ready": {
-		guards: "where nobody can be reached, traffic does not wait for the last pod",
+	"what serves is away for a moment while a preview waits": {
+		guards: "a moment in which nobody can be reached sends no traffic to fewer pods than serve, and cuts no autoPromotionSeconds short",
 		tell: func(w *world) {
+			w.blueGreen().AutoPromotionSeconds, w.blueGreen().PreviewReplicas = new(int32(3600)), new(int32(1))
 			served(w, "v1")
-			w.breakRevision("v1")
-			w.settle()
 			w.image("v2")
+			w.settle()
+			w.restartPods("blue")
+			w.report("blue")
+			w.endpoints(w.active)
 			w.pass()
-			w.managePods("green")
-			w.startPod("green")
-			w.report("green")
-			w.endpoints(w.preview)
-			w.pass()
-			w.wait(time.Hour)
+			w.elapse(time.Second)
+			w.wait(time.Minute)
 		},
 	},
 	"what serves breaks, and a fix arrives that would be looked at for a while": {

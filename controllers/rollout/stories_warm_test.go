@@ -86,24 +86,22 @@ var warms = map[string]story{
 			w.wait(time.Hour)
 		},
 	},
-	"an abort in an outage finds one pod": {
-		guards: "where nobody can be reached, traffic does not wait for the last pod",
-		gated:  true, // only the status knows that the old colour has served
+	"a fix waits in place, and a pod of what serves is ready for a moment": {
+		guards: "pods that are ready for a moment don't cost the last healthy ones",
+		gated:  true, // only the status knows that v2 was approved
 		tell: func(w *world) {
-			served(w, "v1")
-			w.image("v2")
+			manual(w)
+			w.approve("v2")
+			brokenBesideWarm(w)
+			w.image("v3")
 			w.settle()
-			w.breakRevision("v2")
-			w.restartPods(v1alpha1.Blue)
-			w.report("blue")
+			w.heal("v2")
+			w.startPod("green")
 			w.report("green")
-			w.endpoints(w.active)
-			w.abort("v2")
 			w.pass()
-			w.startPod("blue")
-			w.report("blue")
-			w.endpoints(w.preview)
-			w.pass()
+			w.breakRevision("v2")
+			w.settle()
+			w.approve("v3")
 			w.wait(time.Hour)
 		},
 	},

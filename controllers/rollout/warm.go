@@ -46,8 +46,8 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 		return false
 	default:
 		then := fmt.Sprintf("traffic goes back to %s", p.idle)
-		if enough := p.enough(); warm.Available < enough {
-			then += fmt.Sprintf(" once %s of it can serve", podCount(enough))
+		if warm.Available < p.count {
+			then += fmt.Sprintf(" once %s of it can serve", podCount(p.count))
 		}
 		p.abort(record, why, then)
 		record.OverlapReplicas, record.OverlapAt = nil, nil // those of the way here
@@ -61,7 +61,7 @@ func (p *planner) goBack(record *v1alpha1.RolloutStatus) bool {
 	switch p.cutOver(record, warm.Revision) {
 	case waiting:
 		p.step(record, v1alpha1.StepAborted, "%s; traffic stays on %s until %s can serve again: %d of %d pods ready, %d in the EndpointSlices",
-			aborted, p.current, p.idle, min(warm.Available, p.enough()), p.enough(), p.shown(warm.Revision))
+			aborted, p.current, p.idle, min(warm.Available, p.count), p.count, p.shown(warm.Revision))
 	case shared:
 		p.step(record, v1alpha1.StepAborted, "%s; %s and %s both serve, %s", aborted, p.current, p.idle, p.untilAlone(record))
 	case moved:
