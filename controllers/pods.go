@@ -90,9 +90,10 @@ func mayHaveTrouble(o *observation, plan rollout.Plan, conditions []metav1.Condi
 	if before == nil || before.Status != metav1.ConditionFalse || plan.Rollout == nil || suspended(o.gs) {
 		return false
 	}
-	waiting := waitingColor(o, plan)
-	ready := plan.Rollout.Step == v1alpha1.StepWaitingForPromotion && o.state.Colors[waiting].Available >= plan.Colors[waiting].Replicas
-	return !rollout.Stopped(plan.Rollout.Step) && !ready
+	color := waitingColor(o, plan)
+	live := o.state.Colors[color]
+	forSomebody := plan.Rollout.Step == v1alpha1.StepWaitingForPromotion && (live.Revision != o.state.Wanted || live.Available >= plan.Colors[color].Replicas)
+	return !rollout.Stopped(plan.Rollout.Step) && !forSomebody
 }
 
 // heldUp returns why a Deployment can't make the pods that are wanted, if it says so itself.

@@ -121,6 +121,8 @@ func TestAskPods(t *testing.T) {
 		available int32
 		none      bool // the Deployment has made no pods
 		outgoing  bool // the pods are of the revision before
+		waiting   bool // for a promotion
+		inPlace   bool // no colour has the revision
 		want      string
 		asks      int
 	}{
@@ -131,6 +133,9 @@ func TestAskPods(t *testing.T) {
 		"a rollout that fails in this pass":            {ready: condition("RollingOut", "", time.Second), before: "new", failing: true, asked: true, want: crashes, asks: 1},
 		"pods of a revision that goes":                 {ready: condition("RollingOut", "", time.Minute), before: "new", outgoing: true, asks: 1},
 		"pods that are not there yet":                  {ready: condition("RollingOut", "", time.Minute), before: "new", none: true},
+		"a preview that waits, with a pod that is not": {ready: condition("RollingOut", "", time.Minute), before: "new", waiting: true, available: 1, want: crashes, asks: 1},
+		"a preview that waits for somebody":            {ready: condition("RollingOut", "", time.Minute), before: "new", waiting: true, available: 2},
+		"a fix in place that waits for somebody":       {ready: condition("RollingOut", "", time.Minute), before: "new", waiting: true, inPlace: true},
 		"pods that have all become ready":              {ready: condition("PodsNotStarting", "the answer", time.Minute), before: "new", available: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,6 +152,13 @@ func TestAskPods(t *testing.T) {
 			plan.Preview = rollout.Preview{Color: v1alpha1.Green, Revision: "new"}
 			plan.Colors[v1alpha1.Green] = rollout.Target{Revision: "new", Replicas: 2}
 			plan.Rollout = &v1alpha1.RolloutStatus{Revision: "new", Step: v1alpha1.StepDeploying}
+			if tc.waiting {
+				plan.Rollout.Step = v1alpha1.StepWaitingForPromotion
+			}
+			if tc.inPlace {
+				o.state.Wanted, plan.Rollout.Revision = "newer", "newer"
+				gs.Status.Rollout.Revision = "newer"
+			}
 			if tc.failing {
 				plan.Transitions = []rollout.Transition{{Reason: "RolloutFailed"}}
 			}
