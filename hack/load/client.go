@@ -67,22 +67,11 @@ func (c *connection) cause(err error) error {
 	return err
 }
 
-func dial(address string, deadline time.Time) (*connection, error) {
-	dialer := net.Dialer{Deadline: deadline}
-	conn, err := dialer.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	c := &connection{Conn: conn}
-	c.answers = bufio.NewReader(c)
-	return c, nil
-}
-
 // sendFresh sends a request on a connection of its own.
-func sendFresh(next request, opts options) outcome {
+func sendFresh(to *addresses, next request, opts options) outcome {
 	result := outcome{lag: time.Since(next.due), opened: true, url: next.target.url}
 	deadline := next.due.Add(opts.timeout)
-	conn, err := dial(next.target.address, deadline)
+	conn, err := to.dial(next.target.address, deadline)
 	if err != nil {
 		result.fail(connectFailure(err), err)
 		return result
@@ -93,7 +82,7 @@ func sendFresh(next request, opts options) outcome {
 }
 
 // sendKept sends a request on the connection that is kept for its address, and opens that first if need be.
-func sendKept(kept map[string]*connection, next request, opts options) outcome {
+func sendKept(to *addresses, kept map[string]*connection, next request, opts options) outcome {
 	result := outcome{lag: time.Since(next.due), url: next.target.url}
 	deadline := next.due.Add(opts.timeout)
 	if result.lag >= opts.timeout {
@@ -110,7 +99,7 @@ func sendKept(kept map[string]*connection, next request, opts options) outcome {
 		delete(kept, address)
 		var err error
 		result.opened = true
-		if conn, err = dial(address, deadline); err != nil {
+		if conn, err = to.dial(address, deadline); err != nil {
 			result.fail(connectFailure(err), err)
 			return result
 		}

@@ -262,7 +262,7 @@ func TestAConnectionClosedWhileIdleIsReplaced(t *testing.T) {
 	}
 	opts, kept := options{timeout: patience, connections: 1}, map[string]*connection{}
 	for i := range 3 {
-		o := sendKept(kept, request{due: time.Now(), target: &to}, opts)
+		o := sendKept(&addresses{}, kept, request{due: time.Now(), target: &to}, opts)
 		if o.failure != "" || o.status != http.StatusOK || !o.opened || o.closedIdle != (i > 0) {
 			t.Fatalf("request %d: %+v, want a good answer on a new connection", i, o)
 		}

@@ -18,10 +18,12 @@ const backlog = 1 << 16
 
 // generate sends all requests of the schedule, or those until the context ends, and returns when each of them has its outcome.
 func generate(ctx context.Context, opts options, results *results) {
+	to, forget := newAddresses(nil)
+	defer forget()
 	queue := make(chan request, backlog)
 	var senders sync.WaitGroup
 	for range opts.connections {
-		senders.Go(func() { serveQueue(queue, opts, results) })
+		senders.Go(func() { serveQueue(to, queue, opts, results) })
 	}
 	start := results.start
 	credit := 0.0
@@ -36,7 +38,7 @@ func generate(ctx context.Context, opts options, results *results) {
 		// The fraction adds up until it makes a whole request, so fresh ones are spread evenly.
 		if credit += opts.freshFraction; credit >= 1 {
 			credit--
-			senders.Go(func() { results.finished(next.due, sendFresh(next, opts)) })
+			senders.Go(func() { results.finished(next.due, sendFresh(to, next, opts)) })
 			continue
 		}
 		queue <- next
@@ -60,7 +62,7 @@ func waitUntil(ctx context.Context, timer *time.Timer, due time.Time) bool {
 }
 
 // serveQueue sends the requests of the queue, one after another, over connections that it keeps open: one for each address.
-func serveQueue(queue <-chan request, opts options, results *results) {
+func serveQueue(to *addresses, queue <-chan request, opts options, results *results) {
 	kept := map[string]*connection{}
 	defer func() {
 		for _, conn := range kept {
@@ -68,6 +70,6 @@ func serveQueue(queue <-chan request, opts options, results *results) {
 		}
 	}()
 	for next := range queue {
-		results.finished(next.due, sendKept(kept, next, opts))
+		results.finished(next.due, sendKept(to, kept, next, opts))
 	}
 }
