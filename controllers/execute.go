@@ -33,8 +33,9 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 		}
 	}
 	failures = append(failures, r.applyPreview(ctx, o, plan.Preview))
-	switches := plan.Switches(o.state)
-	if switches && !plan.Astray && errors.Join(failures...) != nil {
+	switches, failed := plan.Switches(o.state), errors.Join(failures...) != nil
+	// Pods that serve are replaced by those of another revision only as long as the record does not say that this has begun.
+	if failed && !plan.Astray && (switches || replacesServing(o, plan)) {
 		plan = stay(o, plan)
 	}
 	failure := r.applyActive(ctx, o, plan)
@@ -48,6 +49,12 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 	failures = append(failures, failure, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, plan.Active), r.pruneHistory(ctx, o, plan))
 	r.applyRoute(ctx, o)
 	return plan, errors.Join(failures...)
+}
+
+// replacesServing reports whether a plan has the pods that serve replaced by those of another revision.
+func replacesServing(o *observation, plan rollout.Plan) bool {
+	live, exists := o.state.Colors[plan.Active]
+	return exists && live.Revision != plan.Colors[plan.Active].Revision
 }
 
 // stay returns a plan whose traffic could not be moved, and so has nothing to tell. Where it leads nowhere, what served last remains known.

@@ -176,23 +176,18 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 // told once in a while, and after that, that it is ready.
 func (r *Reconciler) worthTelling(o *observation, record *v1alpha1.RolloutStatus, reason string) bool {
 	switch reason {
-	case previewReady:
+	case rollout.PreviewReady:
 		return r.isNews(o, record, reason)
-	case previewNotReady:
+	case rollout.PreviewNotReady:
 		news := r.isNews(o, record, reason)
 		if news {
-			r.pace.unsay(client.ObjectKeyFromObject(o.gs), aboutRollout(record, previewReady))
+			r.pace.unsay(client.ObjectKeyFromObject(o.gs), aboutRollout(record, rollout.PreviewReady))
 		}
 		return news
 	default:
 		return true
 	}
 }
-
-const (
-	previewReady    = "PreviewReady"
-	previewNotReady = "PreviewNotReady"
-)
 
 // isNews reports whether something was not told of a rollout for a while.
 func (r *Reconciler) isNews(o *observation, record *v1alpha1.RolloutStatus, what string) bool {

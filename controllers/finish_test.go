@@ -339,14 +339,14 @@ func TestAFlappingPreviewIsToldOfOnceInAWhile(t *testing.T) {
 		reason string
 		told   bool
 	}{
-		{0, previewReady, true},
-		{time.Second, previewNotReady, true},
-		{2 * time.Second, previewReady, true},
-		{3 * time.Second, previewNotReady, false},
-		{4 * time.Second, previewReady, false},
+		{0, rollout.PreviewReady, true},
+		{time.Second, rollout.PreviewNotReady, true},
+		{2 * time.Second, rollout.PreviewReady, true},
+		{3 * time.Second, rollout.PreviewNotReady, false},
+		{4 * time.Second, rollout.PreviewReady, false},
 		{5 * time.Second, "ScalingUp", true},
-		{time.Second + toldInterval, previewNotReady, true},
-		{2*time.Second + toldInterval, previewReady, true},
+		{time.Second + toldInterval, rollout.PreviewNotReady, true},
+		{2*time.Second + toldInterval, rollout.PreviewReady, true},
 	} {
 		o.state.Now = start.Add(tc.after)
 		if told := r.worthTelling(o, record, tc.reason); told != tc.told {

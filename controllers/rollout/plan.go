@@ -39,6 +39,14 @@ type Target struct {
 	Replicas int32
 }
 
+// Reasons of transitions that come in pairs, and may alternate for as long as a pod crashes now and then.
+const (
+	// PreviewReady says that the preview is ready to be looked at.
+	PreviewReady = "PreviewReady"
+	// PreviewNotReady says that the preview has no ready pod any more.
+	PreviewNotReady = "PreviewNotReady"
+)
+
 // Transition is a step that a user cares about.
 type Transition struct {
 	// Warning says whether it is bad news.

@@ -64,7 +64,7 @@ func (p *planner) deploy(record *v1alpha1.RolloutStatus, size int32) {
 	p.step(record, v1alpha1.StepDeploying, "waiting for the preview in %s: %d of %d pods ready, %d in the EndpointSlices",
 		p.idle, p.fresh(live), size, p.shown(p.Wanted))
 	if broke {
-		p.tell(live.Replicas > 0, "PreviewNotReady", "no pod of the preview in %s is ready", p.idle)
+		p.tell(live.Replicas > 0, PreviewNotReady, "no pod of the preview in %s is ready", p.idle)
 	}
 	switch {
 	case record.ReadyAt == nil:
@@ -87,7 +87,7 @@ func (p *planner) expire(record *v1alpha1.RolloutStatus) {
 
 // wait plans for a preview that is or was ready, and not approved.
 func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
-	news, reason, state := first || record.Step != v1alpha1.StepWaitingForPromotion, "PreviewReady", "is ready"
+	news, reason, state := first || record.Step != v1alpha1.StepWaitingForPromotion, PreviewReady, "is ready"
 	live, size := p.Colors[p.idle], p.previewSize()
 	switch ready := min(live.Available, p.shown(p.Wanted)); {
 	case size == 0:

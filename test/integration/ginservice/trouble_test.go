@@ -212,6 +212,28 @@ var _ = Describe("trouble", func() {
 		}).Should(Succeed())
 	})
 
+	It("takes half of a rolling update back once it may, where the API server refuses that and something newer comes", func(ctx SpecContext) {
+		s := started(ctx, replicas(2), manual, strategy(v1alpha1.StrategyRollingUpdate))
+		before := s.podNames(ctx, v1alpha1.Blue)
+		s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+		s.release(ctx, "v2")
+		Eventually(s.podNames).WithArguments(ctx, v1alpha1.Blue).Should(HaveLen(3))
+		deployments := admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"*"}, Resources: []string{"deployments"}}
+		undo := s.allowOnly(ctx, deployments, fmt.Sprintf("object.spec.template.spec.containers[0].image != %q", image(s.namespace, "v1")), func() error {
+			blue := s.deployment(ctx, v1alpha1.Blue)
+			blue.Spec.Template.Spec.Containers[0].Image = image(s.namespace, "v1")
+			return k8s.Update(ctx, blue, client.DryRunAll)
+		})
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			gs.Spec.Image, gs.Spec.Strategy.Type = image(s.namespace, "v3"), v1alpha1.StrategyBlueGreen
+		})
+		s.eventuallySays(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonRejected, "denied request")
+		Expect(s.get(ctx).Status.Rollout.Step).To(Equal(v1alpha1.StepDeploying))
+		undo(ctx)
+		Eventually(s.podNames).WithArguments(ctx, v1alpha1.Blue).Should(ConsistOf(before))
+		s.eventuallyStep(ctx, v1alpha1.StepWaitingForPromotion)
+	})
+
 	It("says that the API server can't be written to, and goes on once it can", func(ctx SpecContext) {
 		s := started(ctx, replicas(1))
 		hook := &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}, Webhooks: []admissionv1.ValidatingWebhook{{
@@ -252,13 +274,23 @@ var _ = Describe("trouble", func() {
 // forbidScalingAbove has the API server refuse autoscalers with a higher maximum in a service's namespace, and waits until it does.
 func forbidScalingAbove(ctx SpecContext, s *service, most int32) {
 	GinkgoHelper()
+	resources := admissionv1.Rule{APIGroups: []string{"autoscaling"}, APIVersions: []string{"*"}, Resources: []string{"horizontalpodautoscalers"}}
+	s.allowOnly(ctx, resources, fmt.Sprintf("object.spec.maxReplicas <= %d", most), func() error {
+		hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+		Expect(k8s.Get(ctx, s.key(), hpa)).To(Succeed())
+		hpa.Spec.MaxReplicas = most + 1
+		return k8s.Update(ctx, hpa, client.DryRunAll)
+	})
+}
+
+// allowOnly has the API server refuse changes in a service's namespace after which an expression does not hold, until it does so for an attempt.
+// It returns what ends that.
+func (s *service) allowOnly(ctx SpecContext, resources admissionv1.Rule, expression string, attempt func() error) (undo func(context.Context)) {
+	GinkgoHelper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
-	policy.Spec.Validations = []admissionv1.Validation{{Expression: fmt.Sprintf("object.spec.maxReplicas <= %d", most)}}
+	policy.Spec.Validations = []admissionv1.Validation{{Expression: expression}}
 	policy.Spec.MatchConstraints = &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
-		RuleWithOperations: admissionv1.RuleWithOperations{
-			Operations: []admissionv1.OperationType{admissionv1.Update},
-			Rule:       admissionv1.Rule{APIGroups: []string{"autoscaling"}, APIVersions: []string{"*"}, Resources: []string{"horizontalpodautoscalers"}},
-		},
+		RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Update}, Rule: resources},
 	}}}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
 	binding.Spec = admissionv1.ValidatingAdmissionPolicyBindingSpec{
@@ -268,14 +300,13 @@ func forbidScalingAbove(ctx SpecContext, s *service, most int32) {
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.namespace}},
 		},
 	}
-	for _, object := range []client.Object{policy, binding} {
-		Expect(k8s.Create(ctx, object)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(k8s.Delete(ctx, object)).To(Succeed()) })
+	undo = func(ctx context.Context) {
+		Expect(client.IgnoreNotFound(k8s.Delete(ctx, binding))).To(Succeed())
+		Expect(client.IgnoreNotFound(k8s.Delete(ctx, policy))).To(Succeed())
 	}
-	Eventually(func() error {
-		hpa := &autoscalingv2.HorizontalPodAutoscaler{}
-		Expect(k8s.Get(ctx, s.key(), hpa)).To(Succeed())
-		hpa.Spec.MaxReplicas = most + 1
-		return k8s.Update(ctx, hpa, client.DryRunAll)
-	}).Should(MatchError(ContainSubstring("denied request")))
+	DeferCleanup(func(ctx SpecContext) { undo(ctx) })
+	Expect(k8s.Create(ctx, policy)).To(Succeed())
+	Expect(k8s.Create(ctx, binding)).To(Succeed())
+	Eventually(attempt).Should(MatchError(ContainSubstring("denied request")))
+	return undo
 }
