@@ -101,9 +101,14 @@ var _ = Describe("soak", Label("soak"), func() {
 			pause(ctx, 4*time.Second)
 		}
 		result := expectNoneFailed(ctx, traffic)
-		ratio := p99Ratio(result, switches)
+		before, during := latencies(result, switches)
+		ratio := 0.0
+		if len(before) > 0 && len(during) > 0 {
+			ratio = p99(during) / p99(before)
+		}
 		// Standard output, for it is a result to be read and not the trace of a failure.
 		fmt.Printf("\nsoak: %d promotions, %d requests, %d failed, p99 ratio %.2f\n", len(switches), result.Requests, result.Failed, ratio)
+		fmt.Printf("soak: p99 before a switch %.1f ms, in it %.1f ms\n", p99(before)/1000, p99(during)/1000)
 		if slices.Sort(wayBack); len(wayBack) > 0 {
 			fmt.Printf("soak: back to the warm colour p50 %.3f s p99 %.3f s over %d rollbacks\n", quantile(wayBack, 0.5).Seconds(), quantile(wayBack, 0.99).Seconds(), len(wayBack))
 		}
@@ -148,10 +153,10 @@ func spanOf(sights []sight, color v1alpha1.Color, applied time.Time) span {
 	return s
 }
 
-// p99Ratio compares the latency while traffic moves, and in the second after that, with that in the seconds before a switch was asked for: the
-// p99 of all requests of these seconds together.
-func p99Ratio(result testbed.Result, switches []span) float64 {
-	before, during := map[int]int{}, map[int]int{}
+// latencies returns how often each latency was seen, in microseconds, in the seconds before a switch was asked for, and while traffic moves and
+// in the second after that, over all switches.
+func latencies(result testbed.Result, switches []span) (before, during map[int]int) {
+	before, during = map[int]int{}, map[int]int{}
 	for _, second := range result.Series {
 		begins := result.Start.Add(time.Duration(second.Second) * time.Second)
 		ends := begins.Add(time.Second)
@@ -170,10 +175,7 @@ func p99Ratio(result testbed.Result, switches []span) float64 {
 			}
 		}
 	}
-	if len(before) == 0 || len(during) == 0 {
-		return 0
-	}
-	return p99(during) / p99(before)
+	return before, during
 }
 
 // p99 returns the 99th percentile of values that are counted.
