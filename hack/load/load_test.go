@@ -305,7 +305,7 @@ func TestAStallCountsForEveryRequestThatWasDueInIt(t *testing.T) {
 		once.Do(func() { <-time.After(600 * time.Millisecond) })
 	}))
 	defer server.Close()
-	so := load(t, "-url", server.URL, "-rate=200", "-max-requests=100", "-connections=1", "-series")
+	so := load(t, "-url", server.URL, "-rate=200", "-max-requests=100", "-connections=1", "-series=1s")
 	if so.Failed != 0 || so.Requests != 100 {
 		t.Fatalf("%d of %d failed: %v", so.Failed, so.Requests, so.Errors)
 	}
@@ -337,7 +337,7 @@ func TestRateIsRoughlyKept(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	start := time.Now()
-	so := load(t, "-url", server.URL, "-rate=500", "-duration=2s", "-series", "-fresh-fraction=0.2")
+	so := load(t, "-url", server.URL, "-rate=500", "-duration=2s", "-series=1s", "-fresh-fraction=0.2")
 	took := time.Since(start)
 	// It can't be early: the last request is due after 1.998 s. How late it is depends on the machine.
 	if so.Requests != 1000 || so.Failed != 0 || took < 1990*time.Millisecond || so.AchievedRate > 502 || so.AchievedRate < 250 {
@@ -378,7 +378,7 @@ func TestARunCanBeFollowedAndStoppedFromOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts, err := parseOptions([]string{"-url", server.URL, "-rate=200", "-duration=0", "-series"}, io.Discard)
+	opts, err := parseOptions([]string{"-url", server.URL, "-rate=200", "-duration=0", "-series=1s"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

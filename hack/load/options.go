@@ -23,7 +23,7 @@ type options struct {
 	timeout       time.Duration
 	allowed       map[int]bool
 	jsonOnly      bool
-	series        bool
+	series        time.Duration
 	interval      time.Duration
 	listen        string
 }
@@ -65,7 +65,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&opts.timeout, "timeout", 5*time.Second, "how long a request may take from when it was due to the end of its answer")
 	flags.StringVar(&allowed, "allow-status", "", "status codes from 400 up, separated by commas, that are no failure")
 	flags.BoolVar(&opts.jsonOnly, "json", false, "print only the last line")
-	flags.BoolVar(&opts.series, "series", false, "report requests and latency for each second as well")
+	flags.DurationVar(&opts.series, "series", 0, "report requests and latency for each stretch of so much time as well; 0: none")
 	flags.DurationVar(&opts.interval, "interval", time.Second, "time between lines of progress on stderr; 0: none")
 	flags.StringVar(&opts.listen, "listen", "", "`address` such as :9000 that serves GET /result, POST /stop, /livez and /readyz; it stays up until SIGTERM")
 	if err := flags.Parse(args); err != nil {
@@ -97,6 +97,8 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("-connections %d: must be from 1 to 10000", o.connections)
 	case o.timeout < time.Millisecond || o.timeout > time.Minute:
 		return fmt.Errorf("-timeout %s: must be from 1ms to 1m", o.timeout)
+	case o.series != 0 && (o.series < 10*time.Millisecond || o.series > time.Hour):
+		return fmt.Errorf("-series %s: must be from 10ms to 1h, or 0", o.series)
 	case o.interval < 0:
 		return fmt.Errorf("-interval %s: must not be negative", o.interval)
 	}

@@ -28,6 +28,7 @@ func TestWrongFlagsNameTheFlagAndTheFix(t *testing.T) {
 		"no time for an answer":        {[]string{url, "-timeout", "0"}, "-timeout 0s: must be from 1ms to 1m"},
 		"a negative interval":          {[]string{url, "-interval", "-1s"}, "-interval -1s: must not be negative"},
 		"a status that is no failure":  {[]string{url, "-allow-status", "404,200"}, `-allow-status: "200" is not a status code from 400 to 599`},
+		"a series of too many rows":    {[]string{url, "-series", "1ms"}, "-series 1ms: must be from 10ms to 1h, or 0"},
 		"a flag that does not exist":   {[]string{"-speed", "9"}, "flag provided but not defined: -speed"},
 		"a duration without its units": {[]string{url, "-duration", "10"}, `invalid value "10" for flag -duration`},
 	}

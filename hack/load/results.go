@@ -13,8 +13,8 @@ const (
 	keptErrors = 20
 	// keptValues is how many different colours, revisions and status codes are told apart; the others count as "other".
 	keptValues = 64
-	// keptSeconds is how many rows -series keeps, the latest: a day's.
-	keptSeconds = 86_400
+	// keptRows is how many rows -series keeps, the latest: a day's, with one a second.
+	keptRows = 86_400
 )
 
 // result is what a run has come to. Times in milliseconds count from when a request was due.
@@ -42,7 +42,7 @@ type result struct {
 	// Revisions are told apart by the header X-App-Revision as colours are by X-App-Color.
 	Revisions   map[string]appearance `json:"revisions"`
 	Connections connections           `json:"connections"`
-	Series      []second              `json:"series,omitempty"`
+	Series      []stretch             `json:"series,omitempty"`
 }
 
 // quantiles describe a distribution of durations in milliseconds.
@@ -83,15 +83,16 @@ type connections struct {
 	ClosedIdle int `json:"closedIdle"`
 }
 
-// second is what became of the requests that were due in one second.
-type second struct {
-	Second   int     `json:"second"`
-	Requests int     `json:"requests"`
-	Failed   int     `json:"failed"`
-	P50Ms    float64 `json:"p50Ms"`
-	P99Ms    float64 `json:"p99Ms"`
-	MaxMs    float64 `json:"maxMs"`
-	// Latencies are how many requests took up to so many microseconds, for quantiles of several seconds together.
+// stretch is what became of the requests that were due in one stretch of time.
+type stretch struct {
+	// AtSeconds is when it began, counted from the start.
+	AtSeconds float64 `json:"atSeconds"`
+	Requests  int     `json:"requests"`
+	Failed    int     `json:"failed"`
+	P50Ms     float64 `json:"p50Ms"`
+	P99Ms     float64 `json:"p99Ms"`
+	MaxMs     float64 `json:"maxMs"`
+	// Latencies are how many requests took up to so many microseconds, for quantiles of several stretches together.
 	Latencies []latencyCount `json:"latencies,omitempty"`
 }
 
@@ -112,7 +113,7 @@ type results struct {
 }
 
 func newResults(opts options, start time.Time) *results {
-	r := &results{start: start, opts: opts, latest: start, series: seriesRecorder{open: map[int]*openSecond{}}}
+	r := &results{start: start, opts: opts, latest: start, series: seriesRecorder{length: opts.series, open: map[int]*openStretch{}}}
 	r.so = result{
 		Rate: opts.rate, Start: start.UTC(), Status: map[string]int{}, Failures: map[failureKind]int{}, Errors: []failedRequest{},
 		Colors: map[string]appearance{}, Revisions: map[string]appearance{},
@@ -128,8 +129,8 @@ func (r *results) sent(due time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.so.InFlight++
-	if r.opts.series {
-		r.series.sent(r.secondOf(due))
+	if r.opts.series > 0 {
+		r.series.sent(due.Sub(r.start))
 	}
 }
 
@@ -163,8 +164,8 @@ func (r *results) finished(due time.Time, o outcome) {
 			r.so.Errors = append(r.so.Errors, failedRequest{Time: o.finished.UTC(), Kind: o.failure, URL: o.url, Text: o.err.Error()})
 		}
 	}
-	if r.opts.series {
-		r.series.finished(r.secondOf(due), latency, o.failure != "")
+	if r.opts.series > 0 {
+		r.series.finished(due.Sub(r.start), latency, o.failure != "")
 	}
 }
 
@@ -175,8 +176,6 @@ func (r *results) end(now time.Time) {
 	r.so.Done = true
 	r.so.ElapsedSeconds = seconds(now.Sub(r.start))
 }
-
-func (r *results) secondOf(due time.Time) int { return int(due.Sub(r.start) / time.Second) }
 
 // snapshot returns the state so far.
 func (r *results) snapshot() result {

@@ -31,31 +31,31 @@ func TestMemoryIsBoundedWhateverServersAnswer(t *testing.T) {
 func TestSeriesWaitsForLateAnswers(t *testing.T) {
 	start := time.Unix(1000, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	r := newResults(options{rate: 1, series: true}, start)
+	r := newResults(options{rate: 1, series: 500 * time.Millisecond}, start)
 	finish := func(due, finished int, kind failureKind) {
 		r.finished(at(due), outcome{finished: at(finished), failure: kind, err: errors.New("late")})
 	}
-	for _, due := range []int{0, 900, 1000, 2000, 3000} {
+	for _, due := range []int{0, 400, 500, 1000, 1500} {
 		r.sent(at(due))
 	}
 	finish(0, 10, "")
-	finish(1000, 1020, "")
-	finish(2000, 2001, "")
-	// Due in the first second, known in the fourth.
-	finish(900, 3900, failedTimeout)
-	r.sent(at(4000))
-	want := []second{
-		{Second: 0, Requests: 2, Failed: 1, P50Ms: 10.111, P99Ms: 3000, MaxMs: 3000, Latencies: []latencyCount{{10_111, 1}, {3_000_000, 1}}},
-		{Second: 1, Requests: 1, P50Ms: 20, P99Ms: 20, MaxMs: 20, Latencies: []latencyCount{{20_000, 1}}},
-		{Second: 2, Requests: 1, P50Ms: 1, P99Ms: 1, MaxMs: 1, Latencies: []latencyCount{{1_000, 1}}},
-		{Second: 3},
-		{Second: 4},
+	finish(500, 520, "")
+	finish(1000, 1001, "")
+	// Due in the first stretch, known in the seventh.
+	finish(400, 3400, failedTimeout)
+	r.sent(at(2000))
+	want := []stretch{
+		{AtSeconds: 0, Requests: 2, Failed: 1, P50Ms: 10.111, P99Ms: 3000, MaxMs: 3000, Latencies: []latencyCount{{10_111, 1}, {3_000_000, 1}}},
+		{AtSeconds: 0.5, Requests: 1, P50Ms: 20, P99Ms: 20, MaxMs: 20, Latencies: []latencyCount{{20_000, 1}}},
+		{AtSeconds: 1, Requests: 1, P50Ms: 1, P99Ms: 1, MaxMs: 1, Latencies: []latencyCount{{1_000, 1}}},
+		{AtSeconds: 1.5},
+		{AtSeconds: 2},
 	}
 	if diff := cmp.Diff(want, r.snapshot().Series); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
 	if len(r.series.open) != 2 {
-		t.Errorf("%d seconds are kept open, want those 2 that lack an outcome", len(r.series.open))
+		t.Errorf("%d stretches are kept open, want those 2 that lack an outcome", len(r.series.open))
 	}
 }
 

@@ -1,71 +1,74 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
 )
 
-// seriesRecorder keeps one row for each second. A second needs a histogram only until its last request has its outcome, so what
+// seriesRecorder keeps one row for each stretch of time. A stretch needs a histogram only until its last request has its outcome, so what
 // grows with the length of a run is small.
 type seriesRecorder struct {
+	length time.Duration // of a stretch
 	newest int
-	open   map[int]*openSecond
-	closed []second
+	open   map[int]*openStretch
+	closed []stretch
 }
 
-// openSecond is a second that may still change.
-type openSecond struct {
+// openStretch is a stretch that may still change.
+type openStretch struct {
 	latency histogram
 	sent    int
 	failed  int
 }
 
-func (s *seriesRecorder) sent(second int) {
-	if s.open[second] == nil {
-		s.open[second] = &openSecond{}
+func (s *seriesRecorder) sent(due time.Duration) {
+	number := int(due / s.length)
+	if s.open[number] == nil {
+		s.open[number] = &openStretch{}
 	}
-	s.open[second].sent++
-	if second > s.newest {
-		s.newest = second
+	s.open[number].sent++
+	if number > s.newest {
+		s.newest = number
 		s.closeSettled()
 	}
 }
 
-func (s *seriesRecorder) finished(second int, latency time.Duration, failed bool) {
-	o := s.open[second]
+func (s *seriesRecorder) finished(due, latency time.Duration, failed bool) {
+	o := s.open[int(due/s.length)]
 	o.latency.add(latency)
 	if failed {
 		o.failed++
 	}
 }
 
-// closeSettled turns seconds that are over, and in which every request has its outcome, into rows.
+// closeSettled turns stretches that are over, and in which every request has its outcome, into rows.
 func (s *seriesRecorder) closeSettled() {
 	for _, number := range slices.Sorted(maps.Keys(s.open)) {
 		if o := s.open[number]; number < s.newest && o.latency.total == o.sent {
-			s.closed = append(s.closed, o.row(number))
+			s.closed = append(s.closed, s.row(number, o))
 			delete(s.open, number)
 		}
 	}
-	if extra := len(s.closed) - keptSeconds; extra > 0 {
+	if extra := len(s.closed) - keptRows; extra > 0 {
 		s.closed = slices.Delete(s.closed, 0, extra)
 	}
 }
 
-func (o *openSecond) row(number int) second {
-	return second{
-		Second: number, Requests: o.latency.total, Failed: o.failed, P50Ms: milliseconds(o.latency.quantile(0.5)),
+func (s *seriesRecorder) row(number int, o *openStretch) stretch {
+	return stretch{
+		AtSeconds: seconds(time.Duration(number) * s.length), Requests: o.latency.total, Failed: o.failed, P50Ms: milliseconds(o.latency.quantile(0.5)),
 		P99Ms: milliseconds(o.latency.quantile(0.99)), MaxMs: milliseconds(o.latency.max), Latencies: o.latency.filled(),
 	}
 }
 
-// rows returns all seconds in order.
-func (s *seriesRecorder) rows() []second {
+// rows returns all stretches in order.
+func (s *seriesRecorder) rows() []stretch {
 	rows := slices.Clone(s.closed)
 	for number, o := range s.open {
-		rows = append(rows, o.row(number))
+		rows = append(rows, s.row(number, o))
 	}
-	slices.SortFunc(rows, func(a, b second) int { return a.Second - b.Second })
+	slices.SortFunc(rows, func(a, b stretch) int { return cmp.Compare(a.AtSeconds, b.AtSeconds) })
 	return rows
 }

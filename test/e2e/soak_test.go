@@ -27,6 +27,8 @@ var (
 const (
 	soakRate = 1000
 	soakPods = 3
+	// soakStretch is how exactly latencies are told apart by when their requests were due.
+	soakStretch = 250 * time.Millisecond
 	// soakLongest bounds the load, whatever the flags say.
 	soakLongest = 12 * time.Hour
 	// soakWayBack is what a rollback to the warm colour may take until EndpointSlices show it alone, where times are judged.
@@ -54,7 +56,7 @@ var _ = Describe("soak", Label("soak"), func() {
 		seen := record(ctx, gs)
 		began := time.Now()
 		traffic := startLoad(ctx, gs, testbed.LoadOptions{
-			Rate: soakRate, Duration: min(*soakFor+10*time.Minute, soakLongest), Series: true,
+			Rate: soakRate, Duration: min(*soakFor+10*time.Minute, soakLongest), Series: soakStretch,
 		})
 		var switches []span
 		var wayBack []time.Duration // of rollbacks without an overlap, by an operator that lived
@@ -157,9 +159,9 @@ func spanOf(sights []sight, color v1alpha1.Color, applied time.Time) span {
 // in the second after that, over all switches.
 func latencies(result testbed.Result, switches []span) (before, during map[int]int) {
 	before, during = map[int]int{}, map[int]int{}
-	for _, second := range result.Series {
-		begins := result.Start.Add(time.Duration(second.Second) * time.Second)
-		ends := begins.Add(time.Second)
+	for _, stretch := range result.Series {
+		begins := result.Start.Add(time.Duration(stretch.AtSeconds * float64(time.Second)))
+		ends := begins.Add(soakStretch)
 		for _, s := range switches {
 			var into map[int]int
 			switch {
@@ -170,7 +172,7 @@ func latencies(result testbed.Result, switches []span) (before, during map[int]i
 			default:
 				continue
 			}
-			for _, latency := range second.Latencies {
+			for _, latency := range stretch.Latencies {
 				into[latency[0]] += latency[1]
 			}
 		}

@@ -38,8 +38,8 @@ type LoadOptions struct {
 	// Duration and MaxRequests bound the load, and both have to be set.
 	Duration    time.Duration
 	MaxRequests int
-	// Series asks for the figures of each second too.
-	Series bool
+	// Series asks for the figures of each stretch of so much time too, 0 for none.
+	Series time.Duration
 }
 
 // Load is a load generator that runs in the cluster as a Job.
@@ -77,7 +77,8 @@ type Result struct {
 		ClosedIdle int `json:"closedIdle"`
 	} `json:"connections"`
 	Series []struct {
-		Second int `json:"second"`
+		// AtSeconds is when it began, counted from Start.
+		AtSeconds float64 `json:"atSeconds"`
 		// Latencies are pairs: so many microseconds, and how many requests took up to that.
 		Latencies [][2]int `json:"latencies"`
 	} `json:"series"`
@@ -179,8 +180,8 @@ func loadJob(o LoadOptions, image string) *batchv1.Job {
 		"-rate", fmt.Sprint(o.Rate), "-duration", o.Duration.String(), "-max-requests", strconv.Itoa(o.MaxRequests),
 		"-fresh-fraction", fmt.Sprint(o.FreshFraction), "-interval", "0", "-listen", fmt.Sprintf(":%d", loadPort),
 	}
-	if o.Series {
-		arguments = append(arguments, "-series")
+	if o.Series > 0 {
+		arguments = append(arguments, "-series", o.Series.String())
 	}
 	if o.Timeout > 0 {
 		arguments = append(arguments, "-timeout", o.Timeout.String())
