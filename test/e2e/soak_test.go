@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -93,6 +94,7 @@ var _ = Describe("soak", Label("soak"), func() {
 			sights := seen.awaitAlone(ctx, before, next)
 			expectTakenOver(sights, next, soakPods)
 			moved := spanOf(sights, next, applied)
+			moved.what = t.name
 			switches = append(switches, moved)
 			if t.back && t.cutover == v1alpha1.CutoverAtomic && moment == nil {
 				wayBack = append(wayBack, moved.to.Sub(applied))
@@ -111,6 +113,7 @@ var _ = Describe("soak", Label("soak"), func() {
 		// Standard output, for it is a result to be read and not the trace of a failure.
 		fmt.Printf("\nsoak: %d promotions, %d requests, %d failed, p99 ratio %.2f\n", len(switches), result.Requests, result.Failed, ratio)
 		fmt.Printf("soak: p99 before a switch %.1f ms, in it %.1f ms\n", p99(before)/1000, p99(during)/1000)
+		reportSlowest(result, switches)
 		if slices.Sort(wayBack); len(wayBack) > 0 {
 			fmt.Printf("soak: back to the warm colour p50 %.3f s p99 %.3f s over %d rollbacks\n", quantile(wayBack, 0.5).Seconds(), quantile(wayBack, 0.99).Seconds(), len(wayBack))
 		}
@@ -136,7 +139,10 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // span is when a switch was asked for, when traffic began to move, and when it had moved.
-type span struct{ applied, from, to time.Time }
+type span struct {
+	what              string
+	applied, from, to time.Time
+}
 
 // spanOf returns when the EndpointSlices of the active Service showed a colour first, and when they showed it alone.
 func spanOf(sights []sight, color v1alpha1.Color, applied time.Time) span {
@@ -178,6 +184,19 @@ func latencies(result testbed.Result, switches []span) (before, during map[int]i
 		}
 	}
 	return before, during
+}
+
+// reportSlowest prints the switches with the highest latency, for a high ratio may come from a single one of them.
+func reportSlowest(result testbed.Result, switches []span) {
+	p99Of := func(s span) float64 {
+		_, during := latencies(result, []span{s})
+		return p99(during)
+	}
+	slowest := slices.SortedFunc(slices.Values(switches), func(a, b span) int { return cmp.Compare(p99Of(b), p99Of(a)) })
+	for _, s := range slowest[:min(3, len(slowest))] {
+		fmt.Printf("soak: among the slowest: p99 %.1f ms in %s, asked for at %s, traffic moved from %s to %s\n",
+			p99Of(s)/1000, s.what, s.applied.Format(time.TimeOnly), s.from.Format("15:04:05.000"), s.to.Format("15:04:05.000"))
+	}
 }
 
 // p99 returns the 99th percentile of values that are counted.
