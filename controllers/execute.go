@@ -34,7 +34,8 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 	}
 	failures = append(failures, r.applyPreview(ctx, o, plan.Preview))
 	switches, failed := plan.Switches(o.state), errors.Join(failures...) != nil
-	// Pods that serve are replaced by those of another revision only as long as the record does not say that this has begun.
+	// The record must not say that traffic was moved, or that pods which serve are being replaced, before the API server has let it be so: the
+	// next plan would take it for done.
 	if failed && !plan.Astray && (switches || replacesServing(o, plan)) {
 		plan = stay(o, plan)
 	}
@@ -57,7 +58,7 @@ func replacesServing(o *observation, plan rollout.Plan) bool {
 	return exists && live.Revision != plan.Colors[plan.Active].Revision
 }
 
-// stay returns a plan whose traffic could not be moved, and so has nothing to tell. Where it leads nowhere, what served last remains known.
+// stay returns a plan that could not be carried out and so has nothing to tell: the record and traffic are as they were. Where it leads nowhere, what served last remains known.
 func stay(o *observation, plan rollout.Plan) rollout.Plan {
 	if !plan.Astray {
 		plan.Active, plan.Both = o.state.Selected, o.state.Both

@@ -51,7 +51,7 @@ func printTable(to io.Writer, so result) error {
 		fmt.Fprintf(table, "error\t%s %s %s: %s\n", clockTime(e.Time), e.Kind, e.URL, e.Text)
 	}
 	for _, s := range so.Series {
-		fmt.Fprintf(table, "from %.3g s\t%d requests, %d failed, p50 %.1f ms, p99 %.1f ms, max %.1f ms\n", s.AtSeconds, s.Requests, s.Failed, s.P50Ms, s.P99Ms, s.MaxMs)
+		fmt.Fprintf(table, "from %.3f s\t%d requests, %d failed, p50 %.1f ms, p99 %.1f ms, max %.1f ms\n", s.AtSeconds, s.Requests, s.Failed, s.P50Ms, s.P99Ms, s.MaxMs)
 	}
 	return table.Flush()
 }

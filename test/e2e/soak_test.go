@@ -110,13 +110,13 @@ var _ = Describe("soak", Label("soak"), func() {
 		if len(before) > 0 && len(during) > 0 {
 			ratio = p99(during) / p99(before)
 		}
-		// Standard output, for it is a result to be read and not the trace of a failure.
-		fmt.Printf("\nsoak: %d promotions, %d requests, %d failed, p99 ratio %.2f\n", len(switches), result.Requests, result.Failed, ratio)
-		fmt.Printf("soak: p99 before a switch %.1f ms, in it %.1f ms\n", p99(before)/1000, p99(during)/1000)
+		// Standard output, for these are results to be read and not the trace of a failure.
+		fmt.Printf("\nsoak: p99 before a switch %.1f ms, in it %.1f ms\n", p99(before)/1000, p99(during)/1000)
 		reportSlowest(result, switches)
 		if slices.Sort(wayBack); len(wayBack) > 0 {
 			fmt.Printf("soak: back to the warm colour p50 %.3f s p99 %.3f s over %d rollbacks\n", quantile(wayBack, 0.5).Seconds(), quantile(wayBack, 0.99).Seconds(), len(wayBack))
 		}
+		fmt.Printf("soak: %d promotions, %d requests, %d failed, p99 ratio %.2f\n", len(switches), result.Requests, result.Failed, ratio)
 		Expect(len(switches)).To(BeNumerically(">=", max(1, *soakPromotions)), "there was no time for all promotions: raise -soak.for")
 		// Only who asks for it has times judged: over a few switches, other work on the machine decides on them.
 		if *soakMaxRatio > 0 {
@@ -188,14 +188,15 @@ func latencies(result testbed.Result, switches []span) (before, during map[int]i
 
 // reportSlowest prints the switches with the highest latency, for a high ratio may come from a single one of them.
 func reportSlowest(result testbed.Result, switches []span) {
-	p99Of := func(s span) float64 {
+	took := make(map[span]float64, len(switches))
+	for _, s := range switches {
 		_, during := latencies(result, []span{s})
-		return p99(during)
+		took[s] = p99(during)
 	}
-	slowest := slices.SortedFunc(slices.Values(switches), func(a, b span) int { return cmp.Compare(p99Of(b), p99Of(a)) })
+	slowest := slices.SortedFunc(slices.Values(switches), func(a, b span) int { return cmp.Compare(took[b], took[a]) })
 	for _, s := range slowest[:min(3, len(slowest))] {
 		fmt.Printf("soak: among the slowest: p99 %.1f ms in %s, asked for at %s, traffic moved from %s to %s\n",
-			p99Of(s)/1000, s.what, s.applied.Format(time.TimeOnly), s.from.Format("15:04:05.000"), s.to.Format("15:04:05.000"))
+			took[s]/1000, s.what, s.applied.Format(time.TimeOnly), s.from.Format("15:04:05.000"), s.to.Format("15:04:05.000"))
 	}
 }
 
