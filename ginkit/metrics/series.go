@@ -1,0 +1,140 @@
+package metrics
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// firstStatus and lastStatus bound the status codes that get series of their own.
+const firstStatus, lastStatus = 100, 599
+
+// exemplarEvery is how often a series takes a new exemplar. One costs a microsecond and some memory, and Prometheus keeps the newest of a
+// scrape alone.
+const exemplarEvery = 100 * time.Millisecond
+
+// methods are the methods that have series of their own. What comes last stands for all others.
+var methods = [...]string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect,
+	http.MethodOptions, http.MethodTrace, OtherMethod,
+}
+
+// methodIndex returns the place of a method in methods.
+func methodIndex(method string) int {
+	for i, known := range methods[:len(methods)-1] {
+		if method == known {
+			return i
+		}
+	}
+	return len(methods) - 1
+}
+
+// MethodName folds every method that HTTP does not define into one.
+func MethodName(method string) string { return methods[methodIndex(method)] }
+
+// RouteName folds every path that no route serves into one. It takes what c.FullPath returns.
+func RouteName(template string) string {
+	if template == "" {
+		return UnmatchedRoute
+	}
+	return template
+}
+
+// table finds the series of a request without a lock. Routes come in as they are first asked for, so that nobody has to announce them;
+// there are no more of them than the program has.
+type table struct {
+	mu     sync.Mutex
+	routes atomic.Pointer[map[string]*route]
+}
+
+// route holds the series of one route by method and status.
+type route struct {
+	methods [len(methods)]atomic.Pointer[statuses]
+}
+
+// statuses are the series of one route and method by status code, the last for codes that don't exist.
+type statuses [lastStatus - firstStatus + 2]atomic.Pointer[series]
+
+// series are the histograms of one route, method and status.
+type series struct {
+	duration prometheus.Observer
+	request  prometheus.Observer
+	response prometheus.Observer
+	// exemplarAt is when the last exemplar was taken, in nanoseconds since 1970.
+	exemplarAt atomic.Int64
+}
+
+func (t *table) route(template string) *route {
+	if known := t.routes.Load(); known != nil {
+		if r := (*known)[template]; r != nil {
+			return r
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	grown := map[string]*route{}
+	if known := t.routes.Load(); known != nil {
+		if r := (*known)[template]; r != nil {
+			return r
+		}
+		maps.Copy(grown, *known)
+	}
+	r := &route{}
+	grown[template] = r
+	t.routes.Store(&grown)
+	return r
+}
+
+// series returns the histograms of a route, method and status.
+func (m *Metrics) series(template string, method, status int) *series {
+	r := m.table.route(template)
+	codes := r.methods[method].Load()
+	if codes == nil {
+		// Two that come here at once must not end up with one each: the exemplars' times would differ.
+		r.methods[method].CompareAndSwap(nil, new(statuses))
+		codes = r.methods[method].Load()
+	}
+	index, code := lastStatus-firstStatus+1, "other"
+	if status >= firstStatus && status <= lastStatus {
+		index = status - firstStatus
+	}
+	if known := codes[index].Load(); known != nil {
+		return known
+	}
+	if index <= lastStatus-firstStatus {
+		code = strconv.Itoa(status)
+	}
+	labels := []string{methods[method], RouteName(template), code}
+	codes[index].CompareAndSwap(nil, &series{
+		duration: m.duration.WithLabelValues(labels...),
+		request:  m.request.WithLabelValues(labels...),
+		response: m.response.WithLabelValues(labels...),
+	})
+	return codes[index].Load()
+}
+
+// observeDuration adds a duration, with the trace id as exemplar where the request is part of a trace that is kept.
+func (s *series) observeDuration(ctx context.Context, took time.Duration) {
+	span := trace.SpanContextFromContext(ctx)
+	if !span.IsSampled() || !span.HasTraceID() || !s.takesExemplar(time.Now()) {
+		s.duration.Observe(took.Seconds())
+		return
+	}
+	// Every histogram of client_golang takes exemplars.
+	s.duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{ //nolint:errcheck // it always is one
+		"trace_id": span.TraceID().String(), "span_id": span.SpanID().String(),
+	})
+}
+
+// takesExemplar reports whether it is time for another exemplar.
+func (s *series) takesExemplar(now time.Time) bool {
+	last := s.exemplarAt.Load()
+	return now.UnixNano()-last >= int64(exemplarEvery) && s.exemplarAt.CompareAndSwap(last, now.UnixNano())
+}
