@@ -23,6 +23,8 @@ BENCH_FLAGS ?=
 BIN := $(CURDIR)/bin
 GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+# Without MessagePack, which Gin brings and the sample application has no use for, its binary is 2 MB smaller.
+SAMPLEAPP_TAGS := -tags nomsgpack
 # The components of hack/cluster are modules of one small file each; building them is their check, and linting them would compile
 # Kubernetes once more.
 LINT_MODULES := . hack/cluster hack/tools
@@ -68,7 +70,7 @@ load-images: build bin/cluster ## Load the images of the operator and the sample
 .PHONY: build
 build: check-go ## Build the operator, the sample application and the load generator into bin/
 	$(GO_BUILD) -o bin/manager .
-	$(GO_BUILD) -o bin/sampleapp ./sampleapp
+	$(GO_BUILD) $(SAMPLEAPP_TAGS) -o bin/sampleapp ./sampleapp
 	$(GO_BUILD) -o bin/load ./hack/load
 
 .PHONY: build-installer

@@ -61,9 +61,10 @@ func TestTheProgramOfTheFirstPageWorks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for target, want := range map[string]string{
-		"/hello/you": `"message":"hello you"`, "/hello/nobody": `"code":"nobody_here"`, "/readyz": "ready", "/metrics": "http_server_request_duration_seconds",
+	for _, step := range [][2]string{
+		{"/hello/you", `"message":"hello you"`}, {"/hello/nobody", `"code":"nobody_here"`}, {"/readyz", "ready"}, {"/metrics", "http_server_request_duration_seconds"},
 	} {
+		target, want := step[0], step[1]
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+target, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
