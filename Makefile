@@ -117,9 +117,13 @@ undeploy: build-installer ## Remove the operator, the CustomResourceDefinition a
 ##@ Check
 
 .PHONY: test
-test: check-go check-cc $(ASSETS) ## Run the unit tests, and the integration tests against a real control plane
+test: check-go check-cc $(ASSETS) test-servers ## Run the unit tests, and the integration tests against a real control plane, PostgreSQL and Redis
 	go test -race -shuffle=on -timeout 30m $(TEST_FLAGS) $$(go list ./... | grep -v /test/e2e)
 	cd hack/cluster && go test -shuffle=on $(TEST_FLAGS) ./...
+
+.PHONY: test-servers
+test-servers: ## Install the PostgreSQL and the Redis that tests start, where they are missing (Debian, root)
+	@hack/test-servers up
 
 .PHONY: model
 model: check-go ## Explore every state of a rollout that two changes, or a change (of settings, too) and a fault, can lead to: MODEL_FLAGS sets other bounds
