@@ -57,7 +57,7 @@ func StartPostgreSQL(t testing.TB) *PostgreSQL {
 		t.Fatalf("%s: %v\n%s", initdb, err, output)
 	}
 
-	address, port := reserve(t)
+	address, port := ReservePort(t)
 	p := &PostgreSQL{Server: Server{
 		address: address,
 		url:     fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", Password, address),

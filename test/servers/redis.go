@@ -18,7 +18,7 @@ func StartRedis(t testing.TB) *Server {
 	t.Helper()
 	redis := binary(t, "redis-server")
 	folder := t.TempDir()
-	address, port := reserve(t)
+	address, port := ReservePort(t)
 	s := &Server{
 		address: address,
 		url:     fmt.Sprintf("redis://:%s@%s/0", Password, address),

@@ -255,9 +255,9 @@ func (s *Server) follow(t testing.TB) {
 	})
 }
 
-// reserve returns an address of 127.0.0.1 whose port nobody else is given while the test lasts, not even while the server is down: the
+// ReservePort returns an address of 127.0.0.1 whose port nobody else is given while the test lasts, not even while the server is down: the
 // port stays bound here, and never listens. A server can still bind it, because both sides set SO_REUSEADDR.
-func reserve(t testing.TB) (address string, port int) {
+func ReservePort(t testing.TB) (address string, port int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
