@@ -2,6 +2,7 @@ package problem
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -43,12 +44,21 @@ type problemDetails struct {
 // Write answers a request with an error and ends its handling. The error is also added to c.Errors, where the request's log finds it.
 // An answer that has begun stays as it is.
 func Write(c *gin.Context, err error) {
-	e := From(err)
+	e := fromRequest(c, err)
 	_ = c.Error(e)
 	c.Abort()
 	if !c.Writer.Written() {
 		answer(c, e)
 	}
+}
+
+// fromRequest is From for one who knows the request: work that was cancelled while the client still waits failed for another reason.
+func fromRequest(c *gin.Context, err error) *Error {
+	e := From(err)
+	if known := (*Error)(nil); e.Status == StatusClientGone && c.Request.Context().Err() == nil && !errors.As(err, &known) {
+		return internal(err)
+	}
+	return e
 }
 
 func answer(c *gin.Context, e *Error) {
@@ -88,6 +98,12 @@ func title(status int) string {
 	return "Error"
 }
 
+// ofAnotherAnswer are the headers that speak of the answer that there is not. Gin would leave even the type as the handler set it.
+var ofAnotherAnswer = []string{
+	"Content-Type", "Content-Encoding", "Content-Length", "Content-Disposition", "Content-Language", "Content-Range", "Accept-Ranges", "ETag",
+	"Last-Modified", "Cache-Control", "Expires",
+}
+
 func write(c *gin.Context, status int, contentType string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -95,11 +111,9 @@ func write(c *gin.Context, status int, contentType string, body any) {
 		panic(err)
 	}
 	header := c.Writer.Header()
-	// They would speak of the answer that there is not.
-	header.Del("Content-Encoding")
-	header.Del("Content-Length")
-	header.Del("ETag")
-	header.Del("Cache-Control")
+	for _, name := range ofAnotherAnswer {
+		header.Del(name)
+	}
 	c.Data(status, contentType, text)
 }
 

@@ -32,16 +32,18 @@ func Invalid(err error) *Error {
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge)
 	case errors.As(err, &fields):
-		return invalid.WithDetails(fieldDetails(fields, "")...)
+		return invalid.WithDetails(few(fieldDetails(fields, ""))...)
 	case errors.As(err, &elements):
-		for i, element := range elements {
+		var details []Detail
+		for _, element := range elements {
 			if errors.As(element, &fields) {
-				invalid = invalid.WithDetails(fieldDetails(fields, fmt.Sprintf("[%d].", i))...)
+				// Gin has left out the elements that are well, and with them the others' places in the list.
+				details = append(details, fieldDetails(fields, "[].")...)
 			}
 		}
-		return invalid
+		return invalid.WithDetails(few(details)...)
 	case errors.As(err, &kind):
-		return invalid.WithDetails(Detail{Field: kind.Field, Message: fmt.Sprintf("must be %s, not %s", typeName(kind.Type), kind.Value)})
+		return invalid.WithDetails(Detail{Field: kind.Field, Message: fmt.Sprintf("must be %s, not %s", typeName(kind.Type), shorten(kind.Value))})
 	case errors.As(err, &syntax):
 		invalid.Message = fmt.Sprintf("the body is not JSON: it goes wrong at byte %d", syntax.Offset)
 	case errors.Is(err, io.EOF):
@@ -73,6 +75,15 @@ func shorten(text string) string {
 	return text
 }
 
+// few keeps a long list of wrong elements from becoming a longer answer.
+func few(details []Detail) []Detail {
+	const most = 50
+	if more := len(details) - most; more > 0 {
+		return append(details[:most:most], Detail{Message: fmt.Sprintf("%d more are wrong", more)})
+	}
+	return details
+}
+
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -100,7 +111,7 @@ func fieldDetails(fields validator.ValidationErrors, prefix string) []Detail {
 		if !found {
 			path = field.Field()
 		}
-		details = append(details, Detail{Field: prefix + path, Message: rule(field)})
+		details = append(details, Detail{Field: shorten(prefix + path), Message: rule(field)})
 	}
 	return details
 }

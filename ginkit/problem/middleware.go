@@ -17,19 +17,59 @@ import (
 //
 //	c.Error(err)
 //	return
+//
+// Gin's own way to fail sends a bare status: c.BindJSON and its like do, and c.AbortWithError, c.AbortWithStatus and many middlewares.
+// Under Errors such an answer waits until the handlers are done, and gets the document as well; the status stays theirs unless an
+// Error says another. An answer with a status from 400 that has no body for another reason gets it too.
 func Errors() gin.HandlerFunc {
 	return func(c *gin.Context) {
+		sent := c.Writer
+		c.Writer = patient{sent}
 		c.Next()
-		if last := c.Errors.Last(); last != nil && !c.Writer.Written() {
+		// A middleware that changes bodies on their way is done by now, and may have left its writer behind.
+		c.Writer = sent
+		if sent.Written() {
+			return
+		}
+		status := sent.Status()
+		if last := c.Errors.Last(); last != nil {
 			c.Abort()
-			answer(c, From(last))
+			answer(c, fromHandler(c, last, status))
+		} else if status >= http.StatusBadRequest {
+			c.Abort()
+			answer(c, New(status, "", title(status)))
 		}
 	}
 }
 
+// fromHandler is From for an error with which a handler may also have set a status.
+func fromHandler(c *gin.Context, err error, status int) *Error {
+	e := fromRequest(c, err)
+	if known := (*Error)(nil); e.Status != http.StatusInternalServerError || status < http.StatusBadRequest || errors.As(err, &known) {
+		return e
+	}
+	return New(status, "", title(status)).WithCause(err)
+}
+
+// patient holds back a bare status that says that the request failed, for as long as its answer may still get a body. Gin sends it when
+// all handlers are done. A body, a flush and a hijack pass at once.
+type patient struct{ gin.ResponseWriter }
+
+func (w patient) WriteHeaderNow() {
+	if w.Status() < http.StatusBadRequest {
+		w.ResponseWriter.WriteHeaderNow()
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w patient) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // Recover answers a panic with status 500 and logs where it came from. Where half an answer has been sent it cuts the connection: half
 // an answer must not look like a whole one.
 func Recover(log *slog.Logger) gin.HandlerFunc {
+	if log == nil {
+		log = slog.Default()
+	}
 	return func(c *gin.Context) {
 		defer func() {
 			cause := recover()

@@ -75,6 +75,10 @@ func (e *Error) WithRetryAfter(after time.Duration) *Error {
 
 // Error is the text for logs, with the cause.
 func (e *Error) Error() string {
+	if e == nil {
+		// A function that returns a nil *Error as its error: a mistake that must not take down what writes the log.
+		return "no error"
+	}
 	if e.Cause == nil {
 		return e.Message
 	}
@@ -82,17 +86,23 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Cause
+}
 
 // From returns what a client is told of an error: an Error that is somewhere in it; status 400 or 413 for a body or a query that can't
 // be read, as Invalid has it, where Gin has marked it so; 504 for a deadline that passed; 499 for a client that has gone; and for
-// everything else 500, with a message that gives nothing away.
+// everything else 500, with a message that gives nothing away. Write and Errors take a context that was cancelled while its client still
+// waits for everything else, too.
 func From(err error) *Error {
 	var known *Error
 	var marked *gin.Error
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &known):
+	case errors.As(err, &known) && known != nil:
 		return known
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge)
@@ -103,7 +113,11 @@ func From(err error) *Error {
 	case errors.Is(err, context.Canceled):
 		return New(StatusClientGone, "client_gone", "the client went away").WithCause(err)
 	}
-	return New(http.StatusInternalServerError, "internal_error", "the request could not be answered; its id is in the log").WithCause(err)
+	return internal(err)
+}
+
+func internal(cause error) *Error {
+	return New(http.StatusInternalServerError, "internal_error", "the request could not be answered; its id is in the log").WithCause(cause)
 }
 
 // codeOf is the name of a status in snake case.
