@@ -58,7 +58,11 @@ func (s *schema) add(t reflect.Type, index []int, path, prefix string) []error {
 			errs = append(errs, s.add(f.Type, at, path+f.Name+".", prefix+f.Tag.Get("prefix"))...)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("field %s%s: %w", path, f.Name, err))
+			where := path + f.Name
+			if tagged && isName(name) {
+				where += " (" + prefix + name + ")"
+			}
+			errs = append(errs, fmt.Errorf("field %s: %w", where, err))
 		}
 	}
 	return errs
@@ -116,7 +120,7 @@ func (s *schema) addField(sf reflect.StructField, index []int, name string) erro
 		return fmt.Errorf("env %q is no name: it may have letters, digits, '_', '-' and '.'", name)
 	}
 	if earlier, ok := s.byName[name]; ok {
-		return fmt.Errorf("%s is also the name of the field %s", name, s.of.FieldByIndex(s.fields[earlier].index).Name)
+		return fmt.Errorf("this is also the name of the field %s", s.of.FieldByIndex(s.fields[earlier].index).Name)
 	}
 	t := &tags{tag: sf.Tag}
 	k, err := kindOf(sf.Type, t)
@@ -131,7 +135,7 @@ func (s *schema) addField(sf reflect.StructField, index []int, name string) erro
 		err = f.setDefault(sf)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	s.byName[name] = len(s.fields)
 	s.names = append(s.names, name)

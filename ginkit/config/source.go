@@ -99,7 +99,8 @@ func (f *files) read(func(string) bool) ([]entry, []error) {
 	for range attempts {
 		before, err := filepath.EvalSymlinks(data)
 		if err != nil {
-			if _, missing := os.Lstat(data); errors.Is(missing, fs.ErrNotExist) {
+			if _, err := os.Lstat(data); err != nil {
+				// It is a folder like any other, or none.
 				return f.readFolder(f.path)
 			}
 			continue
@@ -109,7 +110,7 @@ func (f *files) read(func(string) bool) ([]entry, []error) {
 			return found, errs
 		}
 	}
-	return nil, []error{fmt.Errorf("%s: it changed each time that it was read", f.path)}
+	return nil, []error{fmt.Errorf("%s: ..data points nowhere, or changed each time that it was read", f.path)}
 }
 
 func (f *files) readFolder(folder string) ([]entry, []error) {
