@@ -396,7 +396,7 @@ func TestGzipSharesNoWriter(t *testing.T) {
 				if answer, cut := get("/" + id); cut != nil || unzip(t, answer.Body.Bytes()) != strings.Repeat(id, 2000) {
 					t.Errorf("the answer to %s is not its own", id)
 				}
-				if _, cut := get("/x"); cut != any(http.ErrAbortHandler) { //nolint:errorlint // it is compared as net/http does
+				if _, cut := get("/x"); cut != any(http.ErrAbortHandler) {
 					t.Errorf("half an answer ends with %v, want a connection that is cut", cut)
 				}
 			}
