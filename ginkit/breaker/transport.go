@@ -28,12 +28,13 @@ type transport struct {
 	next    http.RoundTripper
 }
 
+// RoundTrip sends a request, or returns ErrOpen.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	var response *http.Response
 	made := false
 	err := t.breaker.do(request.Context(), func() (err error) {
 		made = true
-		response, err = t.next.RoundTrip(request)
+		response, err = t.next.RoundTrip(request) //nolint:bodyclose // the caller closes it
 		return err
 	}, func(err error) error {
 		if err == nil && t.breaker.options.isFailureStatus(response.StatusCode) {

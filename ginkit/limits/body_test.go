@@ -93,6 +93,10 @@ func TestAHugeBodyIsNotRead(t *testing.T) {
 		begin, chunk string
 		read         int64
 	}{
+		// The server could read the rest of it and keep the connection, and must not.
+		"not announced, and only a little more": {
+			header: "Transfer-Encoding: chunked", begin: fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 2*most, strings.Repeat("x", 2*most)), read: most + 1,
+		},
 		// Such a client sends nothing until it is told to go on, and must be told the contrary.
 		"announced, and waiting": {header: fmt.Sprintf("Content-Length: %d\r\nExpect: 100-continue", huge)},
 		"announced":              {header: fmt.Sprintf("Content-Length: %d", huge), chunk: strings.Repeat("x", 1<<15)},
@@ -110,7 +114,7 @@ func TestAHugeBodyIsNotRead(t *testing.T) {
 			if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: example.com\r\n%s\r\n\r\n", tc.header)
+			fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: example.com\r\n%s\r\n\r\n%s", tc.header, tc.begin)
 			sent := make(chan int)
 			go func() {
 				total := 0

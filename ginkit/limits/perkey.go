@@ -45,7 +45,7 @@ func RatePerKey(perSecond float64, burst int, key func(*gin.Context) string, opt
 	if key == nil {
 		return nil, errors.New("limits: a rate for each key, without a function for the key")
 	}
-	l := &limiters{perSecond: rate.Limit(perSecond), burst: burst, most: defaultMaxKeys, byKey: make(map[string]*entry)}
+	l := newLimiters(perSecond, burst)
 	for _, opt := range opts {
 		opt(l)
 	}
@@ -87,6 +87,7 @@ func ByClientIP(c *gin.Context) string {
 
 // limiters is a limiter for each key, and the order in which they were used.
 type limiters struct {
+	now       func() time.Time
 	perSecond rate.Limit
 	burst     int
 	most      int
@@ -99,22 +100,25 @@ type limiters struct {
 
 type entry struct {
 	key            string
-	limiter        *rate.Limiter
+	tokens         *rate.Limiter
 	next, previous *entry
+}
+
+func newLimiters(perSecond float64, burst int) *limiters {
+	l := &limiters{now: time.Now, perSecond: rate.Limit(perSecond), burst: burst, most: defaultMaxKeys, byKey: make(map[string]*entry)}
+	l.used.next, l.used.previous = &l.used, &l.used
+	return l
 }
 
 func (l *limiters) take(key string) (allowed bool, after time.Duration) {
 	key = bounded(key)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return take(l.touch(key).limiter)
+	return take(l.touch(key).tokens, l.now())
 }
 
 // touch returns the entry of a key, which is now the one that was used last, and makes it where there is none.
 func (l *limiters) touch(key string) *entry {
-	if l.used.next == nil {
-		l.used.next, l.used.previous = &l.used, &l.used
-	}
 	e, known := l.byKey[key]
 	switch {
 	case known:
@@ -128,7 +132,7 @@ func (l *limiters) touch(key string) *entry {
 	}
 	if !known {
 		// A key that is a piece of a larger text would keep all of it.
-		e.key, e.limiter = strings.Clone(key), rate.NewLimiter(l.perSecond, l.burst)
+		e.key, e.tokens = strings.Clone(key), rate.NewLimiter(l.perSecond, l.burst)
 		l.byKey[e.key] = e
 	}
 	e.previous, e.next = &l.used, l.used.next

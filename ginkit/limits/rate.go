@@ -25,16 +25,25 @@ func Rate(perSecond float64, burst int) (gin.HandlerFunc, error) {
 	if err := validRate(perSecond, burst); err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	limiter := rate.NewLimiter(rate.Limit(perSecond), burst)
+	l := &limiter{now: time.Now, tokens: rate.NewLimiter(rate.Limit(perSecond), burst)}
 	return func(c *gin.Context) {
-		mu.Lock()
-		allowed, after := take(limiter)
-		mu.Unlock()
-		if !allowed {
+		if allowed, after := l.take(); !allowed {
 			tooMany(c, after)
 		}
 	}, nil
+}
+
+// limiter is a rate.Limiter that keeps its limit under contention.
+type limiter struct {
+	now    func() time.Time
+	mu     sync.Mutex
+	tokens *rate.Limiter
+}
+
+func (l *limiter) take() (allowed bool, after time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return take(l.tokens, l.now())
 }
 
 func validRate(perSecond float64, burst int) error {
@@ -48,16 +57,15 @@ func validRate(perSecond float64, burst int) error {
 	return nil
 }
 
-// take takes one token, or says after how long there will be one. The caller holds a lock, because the time has to be read under it: a
-// limiter that is given a time before the last one goes back to it and hands out the time since then twice, which under contention
-// leaves no limit at all (https://go.dev/issue/65508).
-func take(limiter *rate.Limiter) (allowed bool, after time.Duration) {
-	now := time.Now()
-	if limiter.AllowN(now, 1) {
+// take takes one token, or says after how long there will be one. The caller holds a lock, under which it read the time: a rate.Limiter
+// that is given a time before the last one goes back to it and hands out the time since then twice, which under contention leaves no
+// limit at all (https://go.dev/issue/65508).
+func take(tokens *rate.Limiter, now time.Time) (allowed bool, after time.Duration) {
+	if tokens.AllowN(now, 1) {
 		return true, 0
 	}
 	// To reserve a token and give it back would say the same, and make others wait meanwhile.
-	seconds := (1 - limiter.TokensAt(now)) / float64(limiter.Limit())
+	seconds := (1 - tokens.TokensAt(now)) / float64(tokens.Limit())
 	if seconds >= longestRetryAfter.Seconds() {
 		return false, longestRetryAfter
 	}
