@@ -30,6 +30,9 @@ const (
 	UnmatchedRoute = "unmatched"
 )
 
+// statusClientGone is nginx's for a client that went away before its answer was whole.
+const statusClientGone = 499
+
 // scrapesAtOnce bounds what scrapes cost where the metrics are on a port that everybody reaches.
 const scrapesAtOnce = 8
 
@@ -64,12 +67,13 @@ func WithRegistry(registry *prometheus.Registry) Option {
 }
 
 // WithBuckets sets the boundaries of the classic histogram of durations, in seconds. The default are those that the conventions advise,
-// from 5 ms to 10 s. The native histogram needs none.
+// from 5 ms to 10 s. The native histogram needs none, and without any it is the only one.
 func WithBuckets(seconds ...float64) Option {
 	return func(o *options) { o.buckets = seconds }
 }
 
-// New returns metrics that no request has been counted in.
+// New returns metrics that no request has been counted in. It panics where the registry has metrics of these names already, or buckets don't
+// grow: both are mistakes of the program.
 func New(opts ...Option) *Metrics {
 	o := options{buckets: durationBuckets}
 	for _, opt := range opts {
@@ -117,28 +121,41 @@ func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Handler serves the metrics in the formats of Prometheus and OpenMetrics; the native histograms are in Prometheus' protobuf format alone.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesAtOnce})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesAtOnce, CoalesceGather: true})
 }
 
 // Middleware measures the requests of the routes that are added after it. Keep probes and the metrics themselves out of it: they would
 // make an idle service look busy and a failing one look well. It comes after tracing, whose trace ids become exemplars, and before what
 // answers requests itself, such as limits and the recovery from panics, whose answers count.
+//
+// A request whose handler ends by a panic that nothing has answered is counted with status 500, or 499 where its client has gone: its
+// connection is cut, whatever status had been sent.
 func (m *Metrics) Middleware() gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
 		method := methodIndex(c.Request.Method)
 		m.active[method].Inc()
+		cut := true
 		// Deferred, because a handler may leave by a panic that ends the connection.
 		defer func() {
 			m.active[method].Dec()
-			m.observe(c, method, time.Since(start))
+			m.observe(c, method, cut, time.Since(start))
 		}()
 		c.Next()
+		cut = false
 	}
 }
 
-func (m *Metrics) observe(c *gin.Context, method int, took time.Duration) {
-	series := m.series(c.FullPath(), method, c.Writer.Status())
+func (m *Metrics) observe(c *gin.Context, method int, cut bool, took time.Duration) {
+	status := c.Writer.Status()
+	switch {
+	case !cut:
+	case c.Request.Context().Err() != nil:
+		status = statusClientGone
+	default:
+		status = http.StatusInternalServerError
+	}
+	series := m.series(c.FullPath(), method, status)
 	series.observeDuration(c.Request.Context(), took)
 	if size := c.Request.ContentLength; size >= 0 {
 		series.request.Observe(float64(size))
