@@ -92,7 +92,8 @@ func (c *component) perform(ctx context.Context, current *run) {
 		err := <-returned
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.running, c.until = nil, time.Time{}
+		// What is known stands for as long as any result: a check that gives up in time must not be asked without a pause.
+		c.running = nil
 		if err == nil {
 			c.log.Info("the check of a component that hung has returned", "component", c.name, "after", time.Since(current.began).String())
 		}
@@ -103,12 +104,19 @@ func (c *component) perform(ctx context.Context, current *run) {
 func (c *component) call(ctx context.Context) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.log.Error("the check of a component panics", "component", c.name, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
-			err = fmt.Errorf("the check panics: %v", cause)
+			err = &panicked{cause: cause, stack: string(debug.Stack())}
 		}
 	}()
 	return c.check(ctx)
 }
+
+// panicked is a panic of a check, with where it came from, for the log.
+type panicked struct {
+	cause any
+	stack string
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("the check panics: %v", p.cause) }
 
 // tell keeps a result and gives it to those who wait. One that hangs keeps its place, so that nobody starts another.
 func (c *component) tell(current *run, err error, returned bool) {
@@ -128,7 +136,11 @@ func (c *component) tell(current *run, err error, returned bool) {
 	}
 	switch now := current.got.Status; {
 	case now == Failing && before != Failing:
-		c.log.Log(context.Background(), level, "a component fails", "component", c.name, "optional", c.optional, "error", current.got.Error)
+		attrs := []slog.Attr{slog.String("component", c.name), slog.Bool("optional", c.optional), slog.String("error", current.got.Error)}
+		if p := (*panicked)(nil); errors.As(err, &p) {
+			attrs = append(attrs, slog.String("stack", p.stack))
+		}
+		c.log.LogAttrs(context.Background(), level, "a component fails", attrs...)
 	case now == OK && before == Failing:
 		c.log.Info("a component works again", "component", c.name)
 	}

@@ -37,7 +37,8 @@ const (
 )
 
 const (
-	defaultTimeout = time.Second
+	// defaultTimeout is below the second that Kubernetes and the operator give a readiness probe, so that the probe hears what fails.
+	defaultTimeout = 800 * time.Millisecond
 	defaultCache   = time.Second
 )
 
@@ -66,7 +67,7 @@ type Option func(*component)
 // as a cache.
 func Optional() Option { return func(c *component) { c.optional = true } }
 
-// Timeout is how long a check may take before it counts as failed; default 1 s. Keep it below the timeout of the probe.
+// Timeout is how long a check may take before it counts as failed; default 800 ms. Keep it below the timeout of the probe.
 func Timeout(d time.Duration) Option { return func(c *component) { c.timeout = d } }
 
 // CacheFor is how long a result stands for the next; default 1 s, and 0 asks each time.
