@@ -4,7 +4,9 @@
 //	 "requestId":"…","error":"…","trace_id":"…","span_id":"…"}
 //
 // Whatever is logged with a request's context has the ids of its trace and span, under the names that OpenTelemetry has for JSON logs.
-// A request's line has nothing that the client sent but its method and its id: no path, no query, no header, no address.
+// A request's line has nothing that the client sent but its method and its id: no path, no query, no header, no address. The text of an
+// error is in the line where the fault is the service's, and is what the service made it; of a client's mistake it has the code alone,
+// because the text would quote the client.
 package logs
 
 import (
@@ -40,6 +42,8 @@ type traced struct{ slog.Handler }
 
 func (h traced) Handle(ctx context.Context, record slog.Record) error {
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		// The record's attributes may be shared with other handlers.
+		record = record.Clone()
 		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
 	return h.Handler.Handle(ctx, record)

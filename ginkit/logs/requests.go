@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/gin-operator/gin-operator/ginkit/metrics"
+	"github.com/gin-operator/gin-operator/ginkit/problem"
 	"github.com/gin-operator/gin-operator/ginkit/requestid"
 )
 
@@ -40,12 +42,13 @@ func (m *Mode) UnmarshalText(text []byte) error {
 const perSecond = 100
 
 // Requests returns a middleware that writes a line for each request that the mode asks for: at level ERROR for a status of 500 or above,
-// at WARN for a request that took longer than slow, otherwise at INFO. 0 takes no request for slow.
+// at WARN for a request that took longer than slow, otherwise at INFO. 0 takes no request for slow, and no mode is Problems. It comes
+// before what answers errors and panics, so that it sees their status; a panic that cuts the connection has a line of its own.
 func Requests(log *slog.Logger, mode Mode, slow time.Duration) gin.HandlerFunc {
 	if mode == None {
 		return func(*gin.Context) {}
 	}
-	requests := &requests{log: log, mode: mode, slow: slow}
+	requests := &requests{log: log, mode: mode, slow: slow, problems: limiter{began: time.Now()}}
 	return requests.middleware
 }
 
@@ -68,18 +71,19 @@ func (l *requests) middleware(c *gin.Context) {
 	case l.slow > 0 && latency > l.slow:
 		level = slog.LevelWarn
 	}
+	// What the level leaves out must not use up what is allowed.
+	if !l.log.Enabled(c.Request.Context(), level) {
+		return
+	}
 	suppressed := 0
-	if l.mode == Problems {
+	if l.mode != All {
 		if level == slog.LevelInfo {
 			return
 		}
 		allowed := false
-		if allowed, suppressed = l.problems.take(start); !allowed {
+		if allowed, suppressed = l.problems.take(start.Add(latency)); !allowed {
 			return
 		}
-	}
-	if !l.log.Enabled(c.Request.Context(), level) {
-		return
 	}
 	attrs := []slog.Attr{
 		slog.String("method", metrics.MethodName(c.Request.Method)),
@@ -89,7 +93,7 @@ func (l *requests) middleware(c *gin.Context) {
 		slog.String("requestId", requestid.Get(c)),
 	}
 	if last := c.Errors.Last(); last != nil {
-		attrs = append(attrs, slog.String("error", last.Error()))
+		attrs = append(attrs, failure(last, status)...)
 	}
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Int("suppressed", suppressed))
@@ -97,19 +101,34 @@ func (l *requests) middleware(c *gin.Context) {
 	l.log.LogAttrs(c.Request.Context(), level, "request", attrs...)
 }
 
-// limiter allows perSecond in each second.
+// failure is what a line says of an error.
+func failure(err error, status int) []slog.Attr {
+	var attrs []slog.Attr
+	if known := (*problem.Error)(nil); errors.As(err, &known) && known != nil && known.Code != "" {
+		attrs = append(attrs, slog.String("code", known.Code))
+	}
+	if status >= http.StatusInternalServerError {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	return attrs
+}
+
+// limiter allows perSecond in each second since it began, by the clock that nobody sets.
 type limiter struct {
+	began time.Time
+
 	mu         sync.Mutex
 	second     int64
 	taken      int
 	suppressed int
 }
 
-// take reports whether one more is allowed, and then how many were not since the last one that was.
+// take reports whether one more is allowed, and then how many were not since the last one that was. Requests come here a little out of
+// order, and one that is late counts in the second that it finds.
 func (l *limiter) take(now time.Time) (allowed bool, suppressed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if second := now.Unix(); second != l.second {
+	if second := int64(now.Sub(l.began) / time.Second); second > l.second {
 		l.second, l.taken = second, 0
 	}
 	if l.taken >= perSecond {
