@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -25,8 +24,11 @@ const (
 // FollowMemoryLimit keeps the memory limit of the Go runtime at 90 % of the cgroup's, until the context ends. It sets it before it returns,
 // and then follows resizes. Where the cgroup has no limit, the runtime has none.
 //
-// A GOMEMLIMIT in the environment that is neither empty nor those 90 % was set by somebody who wants it so, and is left alone.
+// A nil log is slog.Default. A GOMEMLIMIT in the environment that is neither empty nor those 90 % was set by somebody who wants it so, and is left alone.
 func FollowMemoryLimit(ctx context.Context, log *slog.Logger) {
+	if log == nil {
+		log = slog.Default()
+	}
 	follow := memory{log: log, cgroup: cgroupLimit, set: func(limit int64) { debug.SetMemoryLimit(limit) }}
 	if !follow.begin(os.Getenv("GOMEMLIMIT")) {
 		return
@@ -48,8 +50,12 @@ func FollowMemoryLimit(ctx context.Context, log *slog.Logger) {
 // cgroupLimit returns the limit of the process's cgroup, in bytes; math.MaxUint64 stands for none, for one may come.
 func cgroupLimit() (uint64, error) {
 	limit, err := memlimit.FromCgroup()
-	if errors.Is(err, memlimit.ErrNoLimit) {
+	switch {
+	case errors.Is(err, memlimit.ErrNoLimit):
 		return math.MaxUint64, nil
+	case err == nil && limit == 0:
+		// A runtime without any memory would do nothing but collect garbage.
+		return 0, errors.New("the cgroup's limit is 0")
 	}
 	return limit, err
 }
@@ -101,7 +107,7 @@ func (m *memory) apply(cgroup uint64) {
 		return
 	}
 	if m.now != 0 {
-		m.log.Info(fmt.Sprintf("the memory limit is %d bytes now, nine tenths of the cgroup's", limit))
+		m.log.Info("the memory limit has followed the cgroup's", "bytes", limit)
 	}
 	m.set(limit)
 	m.now = limit

@@ -53,22 +53,61 @@ type Stop struct {
 type Server struct {
 	// Ports are all that is served. The first is the service; others, such as metrics, are still answered while it drains.
 	Ports []Port
-	// Health is told of the drain.
+	// Health is told of the drain; nil is nobody.
 	Health Drainer
-	Log    *slog.Logger
-	// Shutdown is the time from the signal to SIGKILL, and Drain how much of it requests are still taken.
-	Shutdown, Drain time.Duration
-	// Stops are called one after another, the last first, once no request is left.
+	// Log hears of the ports and of the stop; nil is slog.Default.
+	Log *slog.Logger
+	// Shutdown is the time from the signal to SIGKILL; 0 is 30 s, Kubernetes' default.
+	Shutdown time.Duration
+	// Drain is how much of Shutdown requests are still taken as before; default 0. Leave some for the requests in flight.
+	Drain time.Duration
+	// Stops are called one after another, the last first, once no request is left. Each has an equal share of the time that is left.
+	// One that fails, panics or hangs doesn't keep the others from being called.
 	Stops []Stop
 	// Adjust, where it is not nil, changes each server before it is started, such as its timeouts.
 	Adjust func(*http.Server)
 
 	servers []*http.Server
+	// host is where the ports are opened, "" for everywhere, and after tells when the drain is over: tests set both.
+	host  string
+	after func(time.Duration) <-chan time.Time
+}
+
+const (
+	defaultShutdown = 30 * time.Second
+	// lastChance is for a stop that begins, or gives up, when no time is left.
+	lastChance = 100 * time.Millisecond
+)
+
+// nobody has no readiness to take away.
+type nobody struct{}
+
+func (nobody) Drain() {}
+
+func (nobody) CloseWhenDraining(next http.Handler) http.Handler { return next }
+
+func (s *Server) setDefaults() {
+	if s.Health == nil {
+		s.Health = nobody{}
+	}
+	if s.Log == nil {
+		s.Log = slog.Default()
+	}
+	if s.Shutdown <= 0 {
+		s.Shutdown = defaultShutdown
+	}
+	if s.after == nil {
+		s.after = time.After
+	}
 }
 
 // Run serves until a signal has stopped it, which is a nil error, or until something went wrong. A port that can't be opened is an error
-// before anything is served. In each case everything in Stops has been called.
+// before anything is served. In each case everything in Stops has been called. A Server runs once.
 func (s *Server) Run(signals <-chan os.Signal) error {
+	s.setDefaults()
+	if len(s.Ports) == 0 {
+		return errors.Join(errors.New("there is no port to serve"), s.giveUp())
+	}
 	failed := make(chan error, len(s.Ports))
 	listeners, err := s.open()
 	if err != nil {
@@ -98,7 +137,7 @@ func (s *Server) open() ([]net.Listener, error) {
 	listeners := make([]net.Listener, 0, len(s.Ports))
 	for _, port := range s.Ports {
 		var config net.ListenConfig
-		listener, err := config.Listen(context.Background(), "tcp", net.JoinHostPort("", strconv.Itoa(port.Number)))
+		listener, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(s.host, strconv.Itoa(port.Number)))
 		if err != nil {
 			for _, opened := range listeners {
 				_ = opened.Close()
@@ -139,12 +178,13 @@ func (s *Server) serve(listener net.Listener, port Port, failed chan<- error) {
 // limit is the time for everything after the signal. What is left of Shutdown is for the process to end by itself.
 func (s *Server) limit() time.Duration { return s.Shutdown - min(time.Second, s.Shutdown/10) }
 
-// forStops is the part of the time that requests in flight leave to Stops when they use up theirs.
+// forStops is the part of the time that requests in flight leave to Stops when they use up theirs. There is some even where the drain
+// would take it all.
 func (s *Server) forStops() time.Duration {
 	if len(s.Stops) == 0 {
 		return 0
 	}
-	return min(2*time.Second, (s.limit()-s.Drain)/4)
+	return min(2*time.Second, max((s.limit()-s.Drain)/4, s.limit()/10))
 }
 
 // stop ends the service.
@@ -170,10 +210,8 @@ func (s *Server) stop(signals <-chan os.Signal) error {
 
 	s.Log.Info("draining", "drain", s.Drain.String(), "limit", limit.String())
 	s.Health.Drain()
-	drain := time.NewTimer(s.Drain)
-	defer drain.Stop()
 	select {
-	case <-drain.C:
+	case <-s.after(s.Drain):
 	case <-requests.Done():
 	}
 	err := s.servers[0].Shutdown(requests)
@@ -185,7 +223,7 @@ func (s *Server) stop(signals <-chan os.Signal) error {
 	select {
 	case <-again:
 		s.Log.Warn("stopped at once by a second signal; what was in flight is cut off")
-		return nil
+		return stopped
 	default:
 	}
 	if err != nil {
@@ -206,10 +244,40 @@ func (s *Server) close() {
 // callStops calls what has to end, the last that was added first, and goes on when one fails.
 func (s *Server) callStops(ctx context.Context) error {
 	var errs []error
-	for _, stop := range slices.Backward(s.Stops) {
-		if err := stop.Do(ctx); err != nil {
+	for left, stop := range slices.Backward(s.Stops) {
+		share := ctx
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			share, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left+1))
+			defer cancel()
+		}
+		if err := stop.call(share); err != nil {
 			errs = append(errs, fmt.Errorf("stopping %s: %w", stop.Name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// call returns when the stop has ended, and otherwise when the context has and it took no notice.
+func (stop Stop) call(ctx context.Context) error {
+	returned := make(chan error, 1)
+	go func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				returned <- fmt.Errorf("panic: %v", cause)
+			}
+		}()
+		returned <- stop.Do(ctx)
+	}()
+	select {
+	case err := <-returned:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-returned:
+		return err
+	case <-time.After(lastChance):
+		return errors.New("it hangs, and is left behind")
+	}
 }
