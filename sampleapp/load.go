@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"runtime"
@@ -10,59 +9,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/gin-operator/gin-operator/ginkit/problem"
 )
-
-// newRouter returns the service's routes. Probes and metrics are not counted as traffic: they would make an idle service look busy
-// and a failing one look well.
-func newRouter(cfg config, log *slog.Logger, m *metrics, h *health) *gin.Engine {
-	id := identity{Version: cfg.version, Color: cfg.color, Revision: cfg.revision, Pod: cfg.pod}
-	requests := &requestLog{log: log, mode: cfg.logRequests, slow: cfg.slowRequest}
-
-	engine := gin.New()
-	engine.HandleMethodNotAllowed = true
-	engine.Use(id.middleware(), withRequestID)
-	engine.GET("/livez", livez)
-	engine.GET("/readyz", h.readyz)
-	if cfg.metricsPort == cfg.port {
-		engine.GET("/metrics", gin.WrapH(m.handler()))
-	}
-
-	observed := []gin.HandlerFunc{m.middleware, requests.middleware, recovery(log)}
-	traffic := engine.Group("/", observed...)
-	traffic.Use(cfg.faults.middleware)
-	addTraffic(traffic, id)
-	engine.NoRoute(append(observed, notFound)...)
-	engine.NoMethod(append(observed, methodNotAllowed)...)
-	m.addRoutes(engine.Routes())
-	return engine
-}
-
-// addTraffic adds the routes that clients call.
-func addTraffic(root *gin.RouterGroup, id identity) {
-	root.GET("/", fixedJSON(id))
-	v1 := root.Group("/api/v1")
-	v1.GET("/ping", fixedJSON(struct {
-		Message string `json:"message"`
-		identity
-	}{"pong", id}))
-	v1.GET("/version", fixedJSON(struct {
-		identity
-		GoVersion string `json:"goVersion"`
-	}{id, runtime.Version()}))
-
-	load := v1.Group("/load")
-	load.GET("/cpu", loadCPU)
-	load.GET("/sleep", loadSleep)
-	load.GET("/error", loadError)
-}
-
-func notFound(c *gin.Context) {
-	fail(c, http.StatusNotFound, "not_found", "no route serves this path")
-}
-
-func methodNotAllowed(c *gin.Context) {
-	fail(c, http.StatusMethodNotAllowed, "method_not_allowed", "this path does not take this method; the header Allow names those it takes")
-}
 
 // loadCPU keeps one CPU busy for ms milliseconds, from 1 to 1000, default 20.
 func loadCPU(c *gin.Context) {
@@ -71,7 +20,8 @@ func loadCPU(c *gin.Context) {
 		return
 	}
 	for end := time.Now().Add(time.Duration(ms) * time.Millisecond); time.Now().Before(end); {
-		if c.Request.Context().Err() != nil {
+		if err := c.Request.Context().Err(); err != nil {
+			problem.Write(c, err)
 			return
 		}
 		burn()
@@ -110,10 +60,16 @@ func loadError(c *gin.Context) {
 		}
 	}
 	if rand.Float64() < rate { //nolint:gosec // chance, not a secret
-		fail(c, code, "requested_error", "this answer fails, as the request asks")
+		problem.Write(c, problem.New(code, "requested_error", "this answer fails, as the request asks"))
 		return
 	}
 	c.JSON(http.StatusOK, gin.H{"failed": false})
+}
+
+func parseFraction(s string) (float64, bool) {
+	f, err := strconv.ParseFloat(s, 64)
+	// NaN is neither above nor below anything, so only the positive form keeps it out.
+	return f, err == nil && f >= 0 && f <= 1
 }
 
 // queryInt reads a parameter of the query. Where it is wrong the request is answered with status 400, and the second result is false.
@@ -135,5 +91,5 @@ func badParameter(c *gin.Context, name, text, wants string) {
 	if len(text) > longest {
 		text = text[:longest] + "…"
 	}
-	fail(c, http.StatusBadRequest, "bad_request", fmt.Sprintf("parameter %s: %q is not %s", name, text, wants))
+	problem.Write(c, problem.New(http.StatusBadRequest, "bad_request", fmt.Sprintf("parameter %s: %q is not %s", name, text, wants)))
 }
