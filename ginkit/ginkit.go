@@ -137,10 +137,11 @@ func (kit *Kit) newEngine() *gin.Engine {
 	if kit.onePort() {
 		kit.addPrivate(engine)
 	}
-	if middleware := kit.tracing.Middleware(); middleware != nil {
-		engine.Use(middleware)
+	traced := kit.tracing.Middleware()
+	if traced == nil {
+		traced = tracing.Propagate()
 	}
-	engine.Use(kit.metrics.Middleware(), logs.Requests(kit.log, kit.settings.LogRequests, kit.settings.SlowRequest),
+	engine.Use(traced, kit.metrics.Middleware(), logs.Requests(kit.log, kit.settings.LogRequests, kit.settings.SlowRequest),
 		problem.Recover(kit.log), problem.Errors())
 	engine.NoRoute(problem.NoRoute)
 	engine.NoMethod(problem.NoMethod)

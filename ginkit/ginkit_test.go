@@ -108,6 +108,26 @@ func TestANewKitHasWhatAServiceNeeds(t *testing.T) {
 	}
 }
 
+func TestATraceIsFollowedWithoutTracing(t *testing.T) {
+	logs := &buffer{}
+	kit, err := New(WithEnvironment(nil), WithLogs(logs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.Engine.GET("/error", func(c *gin.Context) { _ = c.Error(errors.New("a reason")) })
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/error", http.NoBody)
+	request.Header.Set("Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
+	response := httptest.NewRecorder()
+	kit.Engine.ServeHTTP(response, request)
+	if !strings.Contains(response.Body.String(), `"traceId":"`+id+`"`) {
+		t.Errorf("the answer does not name the trace: %s", response.Body)
+	}
+	if lines := logs.lines(t); len(lines) != 1 || lines[0]["trace_id"] != id {
+		t.Errorf("the log does not name the trace: %v", lines)
+	}
+}
+
 func TestWhatIsWrongInTheEnvironmentIsNamed(t *testing.T) {
 	tests := map[string]struct {
 		environ []string
