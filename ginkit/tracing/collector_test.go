@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,8 +44,7 @@ func attributes(list []*commonpb.KeyValue) map[string]string {
 		if text, ok := a.GetValue().GetValue().(*commonpb.AnyValue_StringValue); ok {
 			set[a.GetKey()] = text.StringValue
 		} else {
-			number, _ := json.Marshal(a.GetValue().GetIntValue())
-			set[a.GetKey()] = string(number)
+			set[a.GetKey()] = strconv.FormatInt(a.GetValue().GetIntValue(), 10)
 		}
 	}
 	return set
@@ -176,8 +177,8 @@ func lookupIn(env map[string]string) func(string) (string, bool) {
 func start(t testing.TB, endpoint string, more ...string) (*tracing.Tracing, *logged) {
 	t.Helper()
 	env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-	for i := 0; i < len(more); i += 2 {
-		env[more[i]] = more[i+1]
+	for name, text := range pairs(more) {
+		env[name] = text
 	}
 	log := &logged{}
 	tr, err := tracing.New(tracing.Options{
@@ -205,6 +206,17 @@ func flush(t *testing.T, tr *tracing.Tracing) {
 	}
 }
 
+// pairs goes through name, value, name, value.
+func pairs(texts []string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for pair := range slices.Chunk(texts, 2) {
+			if !yield(pair[0], pair[1]) {
+				return
+			}
+		}
+	}
+}
+
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -222,8 +234,8 @@ func eventually(t *testing.T, what string, done func() bool) {
 // call sends a request with headers as name, value, name, value.
 func call(handler http.Handler, target string, headers ...string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodGet, target, http.NoBody)
-	for i := 0; i < len(headers); i += 2 {
-		request.Header.Add(headers[i], headers[i+1])
+	for name, text := range pairs(headers) {
+		request.Header.Add(name, text)
 	}
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, request)

@@ -24,6 +24,7 @@ type exporter struct {
 	lost atomic.Int64
 }
 
+// ExportSpans sends one batch.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	spans = slices.Clone(spans)
 	for i, span := range spans {
@@ -38,14 +39,17 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	return nil
 }
 
+// Shutdown closes the connections.
 func (e *exporter) Shutdown(ctx context.Context) error { return e.next.Shutdown(ctx) }
 
 // refusal is the span of a request that was answered with a status from 400 to 499. By the conventions of OpenTelemetry such a span of a
 // server is no error; otelgin makes it one where the handler has left an error in c.Errors, as everything here does that answers so.
 type refusal struct{ sdktrace.ReadOnlySpan }
 
+// Status is that of a span that is no error.
 func (refusal) Status() sdktrace.Status { return sdktrace.Status{} }
 
+// Attributes are those of a span that is no error.
 func (r refusal) Attributes() []attribute.KeyValue {
 	return slices.DeleteFunc(slices.Clone(r.ReadOnlySpan.Attributes()), func(a attribute.KeyValue) bool { return a.Key == semconv.ErrorTypeKey })
 }

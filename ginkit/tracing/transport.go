@@ -90,8 +90,7 @@ func withIDs(request *http.Request) *http.Request {
 
 func fail(span trace.Span, err error) {
 	// The text of a url.Error would have the URL in full.
-	var inner *url.Error
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
 	}
 	span.SetAttributes(semconv.ErrorTypeKey.String(fmt.Sprintf("%T", err)))

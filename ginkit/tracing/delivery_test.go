@@ -171,20 +171,29 @@ func TestWhatIsLostIsSaidOnce(t *testing.T) {
 		want   string
 	}{
 		"a retry after the timeout": {
-			func(w http.ResponseWriter) { w.Header().Set("Retry-After", "3600"); w.WriteHeader(503) }, "the collector answers 503 Service Unavailable",
+			func(w http.ResponseWriter) {
+				w.Header().Set("Retry-After", "3600")
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}, "the collector answers 503 Service Unavailable",
 		},
 		"a batch that it doesn't like": {
 			func(w http.ResponseWriter) {
 				w.Header().Set("Content-Type", "application/x-protobuf")
-				w.WriteHeader(400)
+				w.WriteHeader(http.StatusBadRequest)
 				_, _ = w.Write(protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), "no such tenant"))
 			}, `the collector answers 400 Bad Request: \"no such tenant\"`,
 		},
 		"an error that is garbage": {
-			func(w http.ResponseWriter) { w.WriteHeader(500); _, _ = w.Write([]byte("\xff\xff\x00garbage")) }, "the collector answers 500 Internal Server Error",
+			func(w http.ResponseWriter) {
+				w.WriteHeader(http.StatusInternalServerError)
+				_, _ = w.Write([]byte("\xff\xff\x00garbage"))
+			}, "the collector answers 500 Internal Server Error",
 		},
 		"a redirect, which would carry the key elsewhere": {
-			func(w http.ResponseWriter) { w.Header().Set("Location", "/elsewhere"); w.WriteHeader(307) }, "the collector answers 307 Temporary Redirect",
+			func(w http.ResponseWriter) {
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}, "the collector answers 307 Temporary Redirect",
 		},
 	}
 	for name, tc := range tests {
@@ -318,7 +327,10 @@ func TestShutdownEndsInTime(t *testing.T) {
 }
 
 func TestShutdownSaysWhatItLoses(t *testing.T) {
-	to := newCollector(t, func(w http.ResponseWriter, _ *http.Request, _ int) bool { w.WriteHeader(401); return false })
+	to := newCollector(t, func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.WriteHeader(http.StatusUnauthorized)
+		return false
+	})
 	tr, _ := start(t, to.URL, "OTEL_BSP_SCHEDULE_DELAY", "3600000")
 	serve(t, service(tr.Middleware()), 7)
 	if err := tr.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "7 spans were not delivered") {
