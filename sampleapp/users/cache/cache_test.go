@@ -46,7 +46,7 @@ func TestStoreOverMemory(t *testing.T) {
 func TestStoreOverPostgreSQL(t *testing.T) {
 	server, database := servers.StartRedis(t), servers.StartPostgreSQL(t)
 	storetest.Run(t, func(t *testing.T) users.Store {
-		store, err := postgres.Open(t.Context(), database.NewDatabase(t))
+		store, err := postgres.Open(t.Context(), database.NewDatabase(t), postgres.WithTimeout(30*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,9 +17,12 @@ import (
 	"github.com/gin-operator/gin-operator/test/servers"
 )
 
+// patient is a timeout that no machine is too slow for, in tests of something else.
+var patient = postgres.WithTimeout(30 * time.Second)
+
 func open(t *testing.T, url string, options ...postgres.Option) *postgres.Store {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), url, options...)
+	store, err := postgres.Open(t.Context(), url, append([]postgres.Option{patient}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,9 +44,30 @@ func execute(t *testing.T, url string, statements ...string) {
 	}
 }
 
-func TestStore(t *testing.T) {
+// TestWithServer has one server for all tests that need one, because the making of its data takes the longest.
+func TestWithServer(t *testing.T) {
 	server := servers.StartPostgreSQL(t)
-	storetest.Run(t, func(t *testing.T) users.Store { return open(t, server.NewDatabase(t)) })
+	t.Run("contract", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) users.Store { return open(t, server.NewDatabase(t)) })
+	})
+	tests := map[string]func(*testing.T, *servers.PostgreSQL){
+		"errors are without the password":                      testErrorsAreWithoutThePassword,
+		"pods that start together create one table":            testPodsThatStartTogetherCreateOneTable,
+		"a table that is there takes no right to create one":   testTableThatIsThereTakesNoRightToCreateOne,
+		"a table made anew is no trouble":                      testTableMadeAnewIsNoTrouble,
+		"the table of somebody else is a fault, and no outage": testTableOfSomebodyElseIsAFaultAndNoOutage,
+		"a busy pool is unavailable in time":                   testBusyPoolIsUnavailableInTime,
+		"a database that comes later is found":                 testDatabaseThatComesLaterIsFound,
+		"a restart between two calls is not noticed":           testRestartBetweenTwoCallsIsNotNoticed,
+		"outages": testOutages,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			// The test before may have left it down.
+			server.Start(t)
+			test(t, server)
+		})
+	}
 }
 
 func TestWrongURLIsRefusedWithoutItsPassword(t *testing.T) {
@@ -85,8 +109,7 @@ func TestWrongURLIsRefusedWithoutItsPassword(t *testing.T) {
 	}
 }
 
-func TestErrorsAreWithoutThePassword(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+func testErrorsAreWithoutThePassword(t *testing.T, server *servers.PostgreSQL) {
 	url := server.NewDatabase(t)
 	wrong := strings.Replace(url, servers.Password, "hunter2", 1)
 	_, err := open(t, wrong).Get(t.Context(), someID)
@@ -102,13 +125,12 @@ func TestErrorsAreWithoutThePassword(t *testing.T) {
 
 const someID = "0193f3a0-0000-7000-8000-000000000000"
 
-func TestPodsThatStartTogetherCreateOneTable(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+func testPodsThatStartTogetherCreateOneTable(t *testing.T, server *servers.PostgreSQL) {
 	url := server.NewDatabase(t)
 	const pods = 12
 	var all sync.WaitGroup
 	for i := range pods {
-		store := open(t, url+"&pool_max_conns=2", postgres.WithTimeout(30*time.Second))
+		store := open(t, url+"&pool_max_conns=2")
 		all.Go(func() {
 			if _, err := store.Create(t.Context(), users.NewUser{Name: "Ada", Email: fmt.Sprintf("%d@example.org", i)}); err != nil {
 				t.Error(err)
@@ -122,8 +144,7 @@ func TestPodsThatStartTogetherCreateOneTable(t *testing.T) {
 	}
 }
 
-func TestTableThatIsThereTakesNoRightToCreateOne(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+func testTableThatIsThereTakesNoRightToCreateOne(t *testing.T, server *servers.PostgreSQL) {
 	url := server.NewDatabase(t)
 	if err := open(t, url).Check(t.Context()); err != nil {
 		t.Fatal(err)
@@ -135,8 +156,7 @@ func TestTableThatIsThereTakesNoRightToCreateOne(t *testing.T) {
 	}
 }
 
-func TestTableMadeAnewIsNoTrouble(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+func testTableMadeAnewIsNoTrouble(t *testing.T, server *servers.PostgreSQL) {
 	url := server.NewDatabase(t)
 	store := open(t, url)
 	create := func() users.User {
@@ -165,8 +185,7 @@ func TestTableMadeAnewIsNoTrouble(t *testing.T) {
 	}
 }
 
-func TestTableOfSomebodyElseIsAFaultAndNoOutage(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+func testTableOfSomebodyElseIsAFaultAndNoOutage(t *testing.T, server *servers.PostgreSQL) {
 	url := server.NewDatabase(t)
 	execute(t, url, "create table users (id int)", "create index users_email_key on users (id)")
 	err := open(t, url).Check(t.Context())
@@ -175,8 +194,7 @@ func TestTableOfSomebodyElseIsAFaultAndNoOutage(t *testing.T) {
 	}
 }
 
-func TestBusyPoolIsUnavailableInTime(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+func testBusyPoolIsUnavailableInTime(t *testing.T, server *servers.PostgreSQL) {
 	url := server.NewDatabase(t)
 	if err := open(t, url).Check(t.Context()); err != nil {
 		t.Fatal(err)
