@@ -295,7 +295,7 @@ func TestSettings(t *testing.T) {
 		"nobody":                          {wrong: "KAFKA_BROKERS: "},
 		"no port":                         {brokers: "kafka", wrong: "KAFKA_BROKERS: "},
 		"a comma too many":                {brokers: "kafka:9092,", wrong: "KAFKA_BROKERS: "},
-		"a URL":                           {brokers: "kafka://user:hunter2@kafka:9092", wrong: "KAFKA_BROKERS: "},
+		"a URL":                           {brokers: "kafka://user:hunter2@kafka:9092", wrong: "KAFKA_BROKERS: "}, //nolint:gosec // what no message may hold
 		"a port that there is not":        {brokers: "kafka:99092", wrong: "KAFKA_BROKERS: "},
 		"no host":                         {brokers: ":9092", wrong: "KAFKA_BROKERS: "},
 		"a topic with spaces":             {brokers: "kafka:9092", topic: "users created", wrong: "KAFKA_TOPIC: "},

@@ -62,7 +62,7 @@ func TestStoreWithoutRedis(t *testing.T) {
 }
 
 func TestWrongURLIsRefusedWithoutItsPassword(t *testing.T) {
-	tests := map[string]string{
+	tests := map[string]string{ //nolint:gosec // what no message may hold
 		"nothing":                             "",
 		"no scheme":                           ":hunter2@redis:6379",
 		"the scheme of a database":            "postgres://:hunter2@redis:6379",

@@ -72,7 +72,7 @@ func TestWithServer(t *testing.T) {
 
 func TestWrongURLIsRefusedWithoutItsPassword(t *testing.T) {
 	const password = "hunter2"
-	tests := map[string]string{
+	tests := map[string]string{ //nolint:gosec // what no message may hold
 		"nothing":                          "",
 		"no scheme":                        "app:hunter2@db:5432/app",
 		"the scheme of another database":   "mysql://app:hunter2@db:3306/app",
