@@ -171,6 +171,13 @@ func occurrences(events []corev1.Event) int {
 	return total
 }
 
+const (
+	// loadFresh is the share of the requests of a load that get a connection of their own.
+	loadFresh = 0.34
+	// loadConnections is how many connections the others share.
+	loadConnections = 64
+)
+
 // load sends requests to a GinService at a rate, for as long as the spec lasts and ten minutes at most. A third of them takes 20 ms, and
 // a third has a connection of its own.
 func load(ctx context.Context, gs *v1alpha1.GinService, rate float64, paths ...string) *testbed.Load {
@@ -184,7 +191,7 @@ func startLoad(ctx context.Context, gs *v1alpha1.GinService, options testbed.Loa
 	if len(paths) == 0 {
 		paths = []string{"/", "/api/v1/ping", "/api/v1/load/sleep?ms=20"}
 	}
-	options.Namespace, options.Name, options.FreshFraction, options.Connections = gs.Namespace, "load", 0.34, 64
+	options.Namespace, options.Name, options.FreshFraction, options.Connections = gs.Namespace, "load", loadFresh, loadConnections
 	options.MaxRequests = int(options.Rate * options.Duration.Seconds())
 	// The question is whether a request is lost. A machine that has no time for its pods may answer late.
 	options.Timeout = 20 * time.Second
