@@ -1,9 +1,9 @@
 package health_test
 
 import (
-	"context"
+	"database/sql"
+	"log"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -11,21 +11,24 @@ import (
 	"github.com/gin-operator/gin-operator/ginkit/health"
 )
 
+var (
+	db    *sql.DB
+	cache *sql.DB
+)
+
 func Example() {
-	ping := func(context.Context) error { return nil } // db.PingContext, for one
 	h := health.New(slog.Default())
-	if err := h.Add("db", ping, health.Timeout(500*time.Millisecond)); err != nil {
-		panic(err)
+	if err := h.Add("db", db.PingContext, health.Timeout(500*time.Millisecond)); err != nil {
+		log.Fatal(err)
 	}
-	if err := h.Add("cache", ping, health.Optional()); err != nil {
-		panic(err)
+	if err := h.Add("cache", cache.PingContext, health.Optional()); err != nil {
+		log.Fatal(err)
 	}
 	engine := gin.New()
 	engine.GET("/livez", health.Livez)
 	engine.GET("/readyz", h.Readyz)
 	engine.GET("/health", h.Health)
-	_ = http.Server{Handler: h.CloseWhenDraining(engine), ReadHeaderTimeout: 10 * time.Second}
-	// When the service is told to stop: h.Drain()
-
-	// Output:
+	if err := engine.Run(":8080"); err != nil {
+		log.Fatal(err)
+	}
 }

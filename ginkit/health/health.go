@@ -26,13 +26,13 @@ type Check func(context.Context) error
 type Status string
 
 const (
-	// OK: it works.
+	// OK is a component, or a service, that works.
 	OK Status = "ok"
-	// Degraded: an optional component fails. The service is ready.
+	// Degraded is a service of which an optional component fails. It is ready.
 	Degraded Status = "degraded"
-	// Failing: the component fails, or a required one does. The service is not ready.
+	// Failing is a component that fails, or a service of which a required one does. It is not ready.
 	Failing Status = "failing"
-	// Draining: the service stops. It is not ready.
+	// Draining is a service that stops. It is not ready.
 	Draining Status = "draining"
 )
 

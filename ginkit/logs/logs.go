@@ -40,6 +40,7 @@ func New(to io.Writer, level slog.Leveler) *slog.Logger {
 // traced adds the ids of the span that a context carries.
 type traced struct{ slog.Handler }
 
+// Handle adds the ids and hands the record on.
 func (h traced) Handle(ctx context.Context, record slog.Record) error {
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 		// The record's attributes may be shared with other handlers.
@@ -49,6 +50,8 @@ func (h traced) Handle(ctx context.Context, record slog.Record) error {
 	return h.Handler.Handle(ctx, record)
 }
 
+// WithAttrs keeps adding the ids.
 func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
 
+// WithGroup keeps adding the ids, inside of the group.
 func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }

@@ -80,7 +80,7 @@ func (l *requests) middleware(c *gin.Context) {
 		if level == slog.LevelInfo {
 			return
 		}
-		allowed := false
+		var allowed bool
 		if allowed, suppressed = l.problems.take(start.Add(latency)); !allowed {
 			return
 		}

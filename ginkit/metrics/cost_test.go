@@ -18,15 +18,14 @@ import (
 // nowhere is a writer that is used again and again, and keeps nothing.
 type nowhere struct{ header http.Header }
 
-func (w *nowhere) Header() http.Header         { return w.header }
-func (w *nowhere) Write(b []byte) (int, error) { return len(b), nil }
-func (w *nowhere) WriteHeader(int)             {}
+func (w *nowhere) Header() http.Header       { return w.header }
+func (*nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (*nowhere) WriteHeader(int)             {}
 
 // plain has routes of each kind, without anything else that takes time.
 func plain() (*gin.Engine, *metrics.Metrics) {
 	m := metrics.New()
 	engine := gin.New()
-	engine.HandleMethodNotAllowed = true
 	engine.Use(m.Middleware())
 	fine := func(c *gin.Context) { c.Status(http.StatusNoContent) }
 	engine.GET("/users/:id", fine)
@@ -35,7 +34,7 @@ func plain() (*gin.Engine, *metrics.Metrics) {
 	return engine, m
 }
 
-// How many series there are is settled by the routes, the methods and the statuses: here three routes and none, ten methods, three statuses.
+// How many series there are is settled by the routes, the methods and the statuses: here three routes and none, ten methods, two statuses.
 func TestNoClientCanMakeNewSeries(t *testing.T) {
 	requests := 1_000_000
 	if testing.Short() {
@@ -49,13 +48,12 @@ func TestNoClientCanMakeNewSeries(t *testing.T) {
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 	request.URL = &url.URL{}
 	send := func(i int) {
+		number := strconv.FormatUint(random.Uint64(), 36)
 		request.Method = known[i%len(known)]
 		if i%4 == 0 {
-			request.Method = "M" + strconv.FormatUint(random.Uint64(), 36)
+			request.Method = number
 		}
-		number := strconv.FormatUint(random.Uint64(), 36)
-		request.Host, request.URL.Path = number+".example", paths[i%len(paths)]+number
-		request.URL.RawQuery = number
+		request.Host, request.URL.Path, request.URL.RawQuery = number, paths[i%len(paths)]+number, number
 		engine.ServeHTTP(writer, request)
 		clear(writer.header)
 	}
@@ -76,7 +74,7 @@ func TestNoClientCanMakeNewSeries(t *testing.T) {
 	for _, count := range after {
 		total += count
 	}
-	if total != uint64(requests) || len(after) < 10 || len(after) > 3*10*4 {
+	if total != uint64(requests) || len(after) < 10 || len(after) > 30 {
 		t.Errorf("%d requests in %d series, want %d in a few", total, len(after), requests)
 	}
 }
@@ -97,9 +95,7 @@ func FuzzNoClientCanMakeNewSeries(f *testing.F) {
 	engine, m := plain()
 	possible := map[string]bool{}
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "_OTHER"} {
-		for _, status := range []string{"204", "404", "405"} {
-			possible[method+" unmatched "+status] = true
-		}
+		possible[method+" unmatched 404"] = true
 		possible[method+" /files/*path 204"] = true
 	}
 	possible["GET /users/:id 204"], possible["POST /users 204"] = true, true

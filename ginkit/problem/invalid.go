@@ -124,6 +124,8 @@ func rule(field validator.FieldError) string {
 		unit = " characters"
 	case reflect.Slice, reflect.Array, reflect.Map:
 		unit = " entries"
+	default:
+		// Numbers and times have none.
 	}
 	has := "must be"
 	if unit != "" {

@@ -93,6 +93,7 @@ func binder() *gin.Engine {
 	return engine
 }
 
+//nolint:funlen // a table
 func TestWhatAClientIsToldOfARequestThatIsWrong(t *testing.T) {
 	const valid = `"email":"a@b.example","count":1,"price":1`
 	type details = []problem.Detail

@@ -55,6 +55,7 @@ func fromHandler(c *gin.Context, err error, status int) *Error {
 // all handlers are done. A body, a flush and a hijack pass at once.
 type patient struct{ gin.ResponseWriter }
 
+// WriteHeaderNow sends the status if the request has not failed.
 func (w patient) WriteHeaderNow() {
 	if w.Status() < http.StatusBadRequest {
 		w.ResponseWriter.WriteHeaderNow()

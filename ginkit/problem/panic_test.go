@@ -13,7 +13,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/gin-operator/gin-operator/ginkit/problem"
 	"github.com/gin-operator/gin-operator/ginkit/requestid"
 )
 
@@ -109,5 +108,4 @@ func TestRecoverWithoutALogUsesTheDefault(t *testing.T) {
 	if response := do(engine, http.MethodGet, "/", ""); response.Code != 500 || !strings.Contains(logged.String(), "panic in a handler") {
 		t.Errorf("status %d, log %q", response.Code, logged.String())
 	}
-	var _ gin.HandlerFunc = problem.Recover(nil)
 }

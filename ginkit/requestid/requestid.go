@@ -42,7 +42,7 @@ func create() string {
 	var raw [16]byte
 	high, low := rand.Uint64(), rand.Uint64() //nolint:gosec // an id, not a secret
 	for i := range 8 {
-		raw[i], raw[i+8] = byte(high>>(8*i)), byte(low>>(8*i))
+		raw[i], raw[i+8] = byte(high>>(8*i)), byte(low>>(8*i)) //nolint:gosec // the lowest eight bits are meant
 	}
 	var digits [32]byte
 	hex.Encode(digits[:], raw[:])

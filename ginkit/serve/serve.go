@@ -82,8 +82,10 @@ const (
 // nobody has no readiness to take away.
 type nobody struct{}
 
+// Drain does nothing.
 func (nobody) Drain() {}
 
+// CloseWhenDraining changes nothing.
 func (nobody) CloseWhenDraining(next http.Handler) http.Handler { return next }
 
 func (s *Server) setDefaults() {
@@ -245,21 +247,21 @@ func (s *Server) close() {
 func (s *Server) callStops(ctx context.Context) error {
 	var errs []error
 	for left, stop := range slices.Backward(s.Stops) {
-		share := ctx
-		if deadline, ok := ctx.Deadline(); ok {
-			var cancel context.CancelFunc
-			share, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left+1))
-			defer cancel()
-		}
-		if err := stop.call(share); err != nil {
+		if err := stop.call(ctx, left+1); err != nil {
 			errs = append(errs, fmt.Errorf("stopping %s: %w", stop.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// call returns when the stop has ended, and otherwise when the context has and it took no notice.
-func (stop Stop) call(ctx context.Context) error {
+// call gives the stop its share of the time that is left for so many. It returns when the stop has ended, or when its time has and it took
+// no notice.
+func (stop Stop) call(ctx context.Context, left int) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
 	returned := make(chan error, 1)
 	go func() {
 		defer func() {

@@ -251,6 +251,8 @@ func TestAServerWithoutPortsOrWithABadOne(t *testing.T) {
 }
 
 // The order in which a service ends: it is not ready, says so to each client, finishes what is in flight, and then stops the rest.
+//
+//nolint:gocyclo // one story, step by step
 func TestTheOrderOfAStop(t *testing.T) {
 	r := newServer()
 	release := make(chan struct{})
@@ -371,10 +373,10 @@ func keepAsking(first, second string, draining func() bool, requests int, warm, 
 	if err != nil {
 		return err
 	}
-	at, asked, name := "leaving", 0, ""
+	at, asked := "leaving", 0
 	for {
-		var last bool
-		if _, name, last, err = conn.get("/name"); err != nil || name != at {
+		_, name, last, err := conn.get("/name")
+		if err != nil || name != at {
 			conn.Close()
 			return fmt.Errorf("asking %q: %q, %w", at, name, err)
 		}
