@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -65,7 +66,11 @@ func newCollector(t *testing.T, answer func(http.ResponseWriter, *http.Request, 
 	t.Helper()
 	c := &collector{answer: answer}
 	c.Server = httptest.NewServer(c)
-	t.Cleanup(c.Close)
+	t.Cleanup(func() {
+		// Close waits for what hangs.
+		c.CloseClientConnections()
+		c.Close()
+	})
 	return c
 }
 
@@ -177,9 +182,7 @@ func lookupIn(env map[string]string) func(string) (string, bool) {
 func start(t testing.TB, endpoint string, more ...string) (*tracing.Tracing, *logged) {
 	t.Helper()
 	env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-	for name, text := range pairs(more) {
-		env[name] = text
-	}
+	maps.Insert(env, pairs(more))
 	log := &logged{}
 	tr, err := tracing.New(tracing.Options{
 		Service: "shop", Version: "v3", Instance: "shop-1", Local: true, Lookup: lookupIn(env), Log: slog.New(slog.NewJSONHandler(log, nil)),

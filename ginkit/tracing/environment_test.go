@@ -1,6 +1,7 @@
 package tracing_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -150,9 +151,7 @@ func TestNameOfTheService(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			to := newCollector(t, nil)
 			env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": to.URL, "POD_NAME": "pod-1"}
-			for name, text := range pairs(tc.env) {
-				env[name] = text
-			}
+			maps.Insert(env, pairs(tc.env))
 			tr, err := tracing.New(tracing.Options{Service: tc.option, Local: true, Lookup: lookupIn(env)})
 			if err != nil {
 				t.Fatal(err)
