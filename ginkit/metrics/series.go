@@ -20,6 +20,10 @@ const firstStatus, lastStatus = 100, 599
 // scrape alone.
 const exemplarEvery = 100 * time.Millisecond
 
+// exemplarSearch is how soon after a request without a trace another is looked at for one: the look costs as much as a histogram, and a
+// service that is not traced would pay it for nothing, each time.
+const exemplarSearch = time.Millisecond
+
 // methods are the methods that have series of their own. What comes last stands for all others.
 var methods = [...]string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect,
@@ -67,8 +71,8 @@ type series struct {
 	duration prometheus.Observer
 	request  prometheus.Observer
 	response prometheus.Observer
-	// exemplarAt is when the last exemplar was taken, in nanoseconds since 1970.
-	exemplarAt atomic.Int64
+	// exemplarDue is when the next exemplar may be taken, in nanoseconds since epoch.
+	exemplarDue atomic.Int64
 }
 
 func (t *table) route(template string) *route {
@@ -120,10 +124,20 @@ func (m *Metrics) series(template string, method, status int) *series {
 	return codes[index].Load()
 }
 
-// observeDuration adds a duration, with the trace id as exemplar where the request is part of a trace that is kept.
-func (s *series) observeDuration(ctx context.Context, took time.Duration) {
+// observeDuration adds a duration, with the trace id as exemplar where the request is part of a trace that is kept. now counts from epoch.
+func (s *series) observeDuration(ctx context.Context, took, now time.Duration) {
+	due := s.exemplarDue.Load()
+	if int64(now) < due {
+		s.duration.Observe(took.Seconds())
+		return
+	}
 	span := trace.SpanContextFromContext(ctx)
-	if !span.IsSampled() || !span.HasTraceID() || !s.takesExemplar(time.Now()) {
+	wait := exemplarEvery
+	if !span.IsSampled() || !span.HasTraceID() {
+		wait = exemplarSearch
+	}
+	// Of several that come here at once, one is enough.
+	if !s.exemplarDue.CompareAndSwap(due, int64(now+wait)) || wait == exemplarSearch {
 		s.duration.Observe(took.Seconds())
 		return
 	}
@@ -131,10 +145,4 @@ func (s *series) observeDuration(ctx context.Context, took time.Duration) {
 	s.duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{ //nolint:errcheck // it always is one
 		"trace_id": span.TraceID().String(), "span_id": span.SpanID().String(),
 	})
-}
-
-// takesExemplar reports whether it is time for another exemplar.
-func (s *series) takesExemplar(now time.Time) bool {
-	last := s.exemplarAt.Load()
-	return now.UnixNano()-last >= int64(exemplarEvery) && s.exemplarAt.CompareAndSwap(last, now.UnixNano())
 }
