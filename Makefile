@@ -19,6 +19,8 @@ MODEL_FLAGS ?=
 SOAK_FLAGS ?= -soak.promotions=100 -soak.for=3h -soak.max-ratio=1.5
 # Flags for `make bench`, such as BENCH_FLAGS="-n 1000"; bin/bench -help lists them.
 BENCH_FLAGS ?=
+# Flags for `make bench-ginkit`, such as BENCH_GINKIT_FLAGS="-only metrics"; bin/bench-ginkit/bench -help lists them.
+BENCH_GINKIT_FLAGS ?=
 
 BIN := $(CURDIR)/bin
 GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
@@ -28,7 +30,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(V
 SAMPLEAPP_TAGS := -tags nomsgpack,validator_novalidatefn
 # The components of hack/cluster are modules of one small file each; building them is their check, and linting them would compile
 # Kubernetes once more.
-LINT_MODULES := . hack/cluster hack/tools
+LINT_MODULES := . hack/cluster hack/tools test/performance/ginkit
 MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')))
 # The one on the PATH, or else the one that `make k8s` builds.
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/k8s/kubectl)
@@ -121,6 +123,7 @@ undeploy: build-installer ## Remove the operator, the CustomResourceDefinition a
 test: check-go check-cc $(ASSETS) test-servers ## Run the unit tests, and the integration tests against a real control plane, PostgreSQL and Redis
 	go test -race -shuffle=on -timeout 30m $(TEST_FLAGS) $$(go list ./... | grep -v /test/e2e)
 	cd hack/cluster && go test -shuffle=on $(TEST_FLAGS) ./...
+	cd test/performance/ginkit && go test -shuffle=on $(TEST_FLAGS) ./...
 
 .PHONY: test-servers
 test-servers: ## Install the PostgreSQL and the Redis that tests start, where they are missing (Debian, root)
@@ -149,6 +152,15 @@ bench: build bin/cluster ## Measure the operator; BENCH_FLAGS="-h" lists what ca
 	@$(if $(filter -cluster --cluster -cluster=true --cluster=true,$(BENCH_FLAGS)),,bin/cluster build control-plane kwok)
 	$(GO_BUILD) -o bin/bench ./test/performance
 	bin/bench $(BENCH_FLAGS)
+
+.PHONY: bench-ginkit
+bench-ginkit: check-go ## Measure ginkit and the sample application beside others; BENCH_GINKIT_FLAGS="-h" lists what can be set
+	@mkdir -p bin/bench-ginkit
+	cd test/performance/ginkit && $(GO_BUILD) -o $(BIN)/bench-ginkit/bench .
+	cd test/performance/ginkit && $(GO_BUILD) -o $(BIN)/bench-ginkit/server ./server
+	$(GO_BUILD) $(SAMPLEAPP_TAGS) -o bin/bench-ginkit/sampleapp ./sampleapp
+	GOOS=linux GOARCH=amd64 $(GO_BUILD) $(SAMPLEAPP_TAGS) -o bin/bench-ginkit/sampleapp-amd64 ./sampleapp
+	bin/bench-ginkit/bench $(BENCH_GINKIT_FLAGS)
 
 .PHONY: lint
 lint: check-go bin/golangci-lint ## Lint all code, and the API by the conventions of Kubernetes
@@ -191,7 +203,7 @@ tidy: ## Tidy every module
 
 .PHONY: clean
 clean: ## Remove what was built, but for the binaries of Kubernetes, which take minutes
-	rm -rf dist $(addprefix bin/,manager sampleapp load bench demo versions cluster controller-gen crd-ref-docs golangci-lint)
+	rm -rf dist $(addprefix bin/,manager sampleapp load bench bench-ginkit demo versions cluster controller-gen crd-ref-docs golangci-lint)
 
 # What the targets above need.
 
