@@ -13,6 +13,8 @@ SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 # More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
 TEST_FLAGS ?=
+# How long `make fuzz` spends on each target.
+FUZZ_TIME ?= 30s
 # Flags for `make model`, such as MODEL_FLAGS="-model.changes=2 -model.faults=1".
 MODEL_FLAGS ?=
 # Flags for `make soak`: how many promotions and rollbacks, for how long at most, and what a switch may do to the p99 latency.
@@ -128,6 +130,13 @@ test: check-go check-cc $(ASSETS) test-servers ## Run the unit tests, and the in
 .PHONY: test-servers
 test-servers: ## Install the PostgreSQL and the Redis that tests start, where they are missing (Debian, root)
 	@hack/test-servers up
+
+.PHONY: fuzz
+fuzz: check-go ## Fuzz each target for FUZZ_TIME; `make test` tries their seeds
+	@for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n 1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$package/*_test.go); do \
+			echo "$$package: $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) ./$$package; \
+		done; done
 
 .PHONY: model
 model: check-go ## Explore every state of a rollout that two changes, or a change (of settings, too) and a fault, can lead to: MODEL_FLAGS sets other bounds
