@@ -13,8 +13,9 @@ SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 # More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
 TEST_FLAGS ?=
-# How long `make fuzz` spends on each target.
-FUZZ_TIME ?= 30s
+# How much `make fuzz` does with each target: a number of inputs, or a time such as 5m, at the end of which Go sometimes reports its own deadline as
+# a failure.
+FUZZ_TIME ?= 20000x
 # Flags for `make model`, such as MODEL_FLAGS="-model.changes=2 -model.faults=1".
 MODEL_FLAGS ?=
 # Flags for `make soak`: how many promotions and rollbacks, for how long at most, and what a switch may do to the p99 latency.
