@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -31,6 +32,8 @@ func Invalid(err error) *Error {
 	switch {
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return New(http.StatusRequestTimeout, "request_timeout", "the body took too long to come").WithCause(err)
 	case errors.As(err, &fields):
 		return invalid.WithDetails(few(fieldDetails(fields, ""))...)
 	case errors.As(err, &elements):

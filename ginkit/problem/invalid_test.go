@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,22 @@ func TestAThousandWrongElementsMakeAShortAnswer(t *testing.T) {
 		if len(got.Details) != 51 || got.Details[50] != (problem.Detail{Message: "950 more are wrong"}) {
 			t.Errorf("%s: %d details, the last is %+v", target, len(got.Details), got.Details[len(got.Details)-1])
 		}
+	}
+}
+
+func TestABodyThatTakesTooLongIsToldSo(t *testing.T) {
+	for name, err := range map[string]error{
+		"Invalid": problem.Invalid(fmt.Errorf("reading: %w", os.ErrDeadlineExceeded)),
+		"From":    problem.From(&gin.Error{Err: os.ErrDeadlineExceeded, Type: gin.ErrorTypeBind}),
+	} {
+		told, ok := errors.AsType[*problem.Error](err)
+		if !ok || told.Status != http.StatusRequestTimeout || told.Code != "request_timeout" || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s makes of it %#v", name, err)
+		}
+	}
+	// A deadline that passed elsewhere is no matter of the client's.
+	if told := problem.From(os.ErrDeadlineExceeded); told.Status != http.StatusInternalServerError {
+		t.Errorf("status %d, want 500", told.Status)
 	}
 }
 

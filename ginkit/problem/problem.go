@@ -93,7 +93,7 @@ func (e *Error) Unwrap() error {
 	return e.Cause
 }
 
-// From returns what a client is told of an error: an Error that is somewhere in it; status 400 or 413 for a body or a query that can't
+// From returns what a client is told of an error: an Error that is somewhere in it; status 400, 408 or 413 for a body or a query that can't
 // be read, as Invalid has it, where Gin has marked it so; 504 for a deadline that passed; 499 for a client that has gone; and for
 // everything else 500, with a message that gives nothing away. Write and Errors take a context that was cancelled while its client still
 // waits for everything else, too.

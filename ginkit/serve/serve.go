@@ -64,7 +64,8 @@ type Server struct {
 	// Stops are called one after another, the last first, once no request is left. Each has an equal share of the time that is left.
 	// One that fails, panics or hangs doesn't keep the others from being called.
 	Stops []Stop
-	// Adjust, where it is not nil, changes each server before it is started, such as its timeouts.
+	// Adjust, where it is not nil, changes each server before it is started, such as its timeouts. A body has the time of ReadHeaderTimeout,
+	// too, and may take longer only while it comes at 1 KiB a second or faster.
 	Adjust func(*http.Server)
 
 	servers []*http.Server
@@ -168,6 +169,7 @@ func (s *Server) serve(listener net.Listener, port Port, failed chan<- error) {
 	if s.Adjust != nil {
 		s.Adjust(server)
 	}
+	server.Handler = boundBodies(server)
 	s.servers = append(s.servers, server)
 	s.Log.Info("serving", "variable", port.Setting, "address", listener.Addr().String())
 	go func() {
