@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -168,25 +169,11 @@ func dial(address string) (*connection, error) {
 
 // get sends a request and reads the whole answer. It returns which pod that came from, and whether the connection ends with it.
 func (c *connection) get(target string) (pod string, last bool, err error) {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return "", false, err
+	got, err := c.ask(message(http.MethodGet, target, ""))
+	if err == nil && got.status != http.StatusOK {
+		err = errors.New(got.String())
 	}
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target); err != nil {
-		return "", false, fmt.Errorf("sending: %w", err)
-	}
-	response, err := http.ReadResponse(c.answers, nil)
-	if err != nil {
-		return "", false, fmt.Errorf("reading the answer: %w", err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return "", false, fmt.Errorf("reading the body: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", false, fmt.Errorf("status %d: %s", response.StatusCode, body)
-	}
-	return response.Header.Get("X-App-Pod"), response.Close, nil
+	return got.header.Get("X-App-Pod"), got.last, err
 }
 
 // get sends a request with net/http's client and returns the status and body of the answer.
@@ -427,7 +414,10 @@ func TestMetricsHaveAPortOfTheirOwn(t *testing.T) {
 	free.Close()
 	p := start(t, "METRICS_PORT="+port)
 	public, private := p.address(t, "PORT"), p.address(t, "METRICS_PORT")
-	for target, want := range map[string]int{public + "/metrics": 404, private + "/metrics": 200, private + "/api/v1/ping": 404, public + "/api/v1/ping": 200} {
+	for target, want := range map[string]int{
+		public + "/metrics": 404, public + "/health": 404, public + "/livez": 200, public + "/readyz": 200, public + "/api/v1/ping": 200,
+		private + "/metrics": 200, private + "/health": 200, private + "/api/v1/ping": 404, private + "/api/v1/users": 404,
+	} {
 		if status, _, err := get(t, "http://"+target); err != nil || status != want {
 			t.Errorf("%s: status %d (%v), want %d", target, status, err, want)
 		}
