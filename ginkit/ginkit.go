@@ -234,11 +234,16 @@ func Exit(err error) {
 	os.Exit(1)
 }
 
-// split returns the errors that errors.Join put together.
+// split returns the errors that errors.Join put together, also where some of them were put together before.
 func split(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) && err.Error() == errors.Join(joined.Unwrap()...).Error() {
-		return joined.Unwrap()
+	// Not errors.As: what an error wraps is a part of its text, and no line of its own.
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || err.Error() != errors.Join(joined.Unwrap()...).Error() {
+		return []error{err}
 	}
-	return []error{err}
+	var all []error
+	for _, each := range joined.Unwrap() {
+		all = append(all, split(each)...)
+	}
+	return all
 }

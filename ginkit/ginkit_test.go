@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -326,5 +328,26 @@ func TestAPortThatIsTaken(t *testing.T) {
 	}
 	if !stopped {
 		t.Error("the store was not closed")
+	}
+}
+
+func TestEachThingThatIsWrongHasALine(t *testing.T) {
+	first, second, third := errors.New("PORT: wrong"), errors.New("LATENCY: wrong"), errors.New("AUTH: wrong")
+	wrapped := fmt.Errorf("reading: %w", errors.Join(first, second))
+	tests := map[string]struct {
+		err  error
+		want []error
+	}{
+		"one":                      {first, []error{first}},
+		"some":                     {errors.Join(first, second), []error{first, second}},
+		"some that were joined":    {errors.Join(errors.Join(first, second), third), []error{first, second, third}},
+		"some with words in front": {wrapped, []error{wrapped}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := split(tc.err); !slices.Equal(got, tc.want) {
+				t.Errorf("lines %q, want %q", got, tc.want)
+			}
+		})
 	}
 }
