@@ -129,7 +129,8 @@ func (f *field) unfit(v value, reason error) error {
 	if hidden || errors.Is(reason, errUnfit) {
 		return fmt.Errorf("%s is not %s", shown, f.kind.wants)
 	}
-	return fmt.Errorf("%s is not %s: %s", shown, f.kind.wants, oneLine(reason.Error()))
+	// A type that says why needs no name that only programmers know.
+	return fmt.Errorf("%s can't be used: %s", shown, oneLine(reason.Error()))
 }
 
 // longest is how many characters of a value or a reason are shown.

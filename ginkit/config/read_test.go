@@ -160,7 +160,7 @@ func TestWrongValues(t *testing.T) {
 		"a URL without a host":          {"BACKEND=http:///path", `BACKEND: "http:///path" is not an absolute URL such as https://example.com/path`},
 		"a URL with a password":         {"PROXY=http//me:secret@h", `PROXY: the value, which is not shown, is not an absolute URL such as https://example.com/path`},
 		"a secret too short":            {"KEY=1234567", `KEY: the value, which is not shown, is not a secret of at least 8 bytes`},
-		"what UnmarshalText refuses":    {"ADDRESS=1.2.3", `ADDRESS: "1.2.3" is not a netip.Addr: ParseAddr("1.2.3"): IPv4 address too short`},
+		"what UnmarshalText refuses":    {"ADDRESS=1.2.3", `ADDRESS: "1.2.3" can't be used: ParseAddr("1.2.3"): IPv4 address too short`},
 		"a hidden value":                {"HIDDEN=s3cr3t", `HIDDEN: the value, which is not shown, is not a netip.Addr`},
 		"a hidden text":                 {"DSN=s3cr3t", `DSN: the value, which is not shown, is not postgres:// or mysql://`},
 		"a nested struct":               {"DB_POOL_SIZE=0", `DB_POOL_SIZE: "0" is not a whole number from 1 to 100`},
