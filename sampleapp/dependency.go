@@ -49,7 +49,8 @@ func (s *service) newDependency() (*dependency, error) {
 	if err := s.kit.Health().Add("dependency", circuit.Check, health.Optional()); err != nil {
 		return nil, err
 	}
-	transport := circuit.Transport(s.kit.Tracing().Transport(http.DefaultTransport))
+	// Tracing goes outside, so that a trace also has the calls that were not made.
+	transport := s.kit.Tracing().Transport(circuit.Transport(http.DefaultTransport))
 	return &dependency{url: target, client: &http.Client{Transport: transport}}, nil
 }
 
@@ -85,6 +86,10 @@ func (d *dependency) call(ctx context.Context) (status int, err error) {
 	}
 	response, err := d.client.Do(request)
 	if err != nil {
+		// What it wraps says all but the URL, whose query may hold a key that is nothing for the log.
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err
+		}
 		return 0, err
 	}
 	defer response.Body.Close()
