@@ -12,9 +12,6 @@ import (
 	"github.com/gin-operator/gin-operator/sampleapp/users/postgres"
 )
 
-// maxUsers is how many users are kept where there is no database.
-const maxUsers = 10_000
-
 // backends are what the service works with.
 type backends struct {
 	users      users.Store
@@ -25,7 +22,7 @@ type backends struct {
 // openBackends opens what is configured, registers it as components of the health, and has it closed when the service stops. None of it
 // has to be reachable: a service that waits for its database before it answers a probe is restarted until the database is there.
 func (s *service) openBackends() (*backends, error) {
-	b := &backends{users: memory.New(maxUsers), events: queue.Discard{}}
+	b := &backends{users: memory.New(memory.DefaultCapacity), events: queue.Discard{}}
 	errs := []error{s.openDatabase(b), s.openCache(b), s.openQueue(b)}
 	var err error
 	b.dependency, err = s.newDependency()

@@ -22,7 +22,7 @@ type settings struct {
 	RedisURL config.Secret `env:"REDIS_URL" help:"Redis as cache of the users; default: none"`
 	// KafkaBrokers and KafkaTopic are where new users are announced, or nowhere.
 	KafkaBrokers string `env:"KAFKA_BROKERS" help:"brokers, host:port, that take an event for each new user; default: none"`
-	KafkaTopic   string `env:"KAFKA_TOPIC" default:"users" help:"the topic of the events"`
+	KafkaTopic   string `env:"KAFKA_TOPIC" help:"the topic of the events; default: users"`
 	// DependencyURL is what GET /api/v1/dependency calls, or nothing.
 	DependencyURL *url.URL `env:"DEPENDENCY_URL" help:"what GET /api/v1/dependency calls; default: nothing"`
 

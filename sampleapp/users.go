@@ -30,7 +30,7 @@ type userAPI struct {
 // page is a part of the list of users.
 type page struct {
 	Users []users.User `json:"users"`
-	// Next is the parameter after of the next page, and left out on the last.
+	// Next is the parameter after of the next page. It is left out where the page is not full: then it is the last.
 	Next string `json:"next,omitempty"`
 }
 

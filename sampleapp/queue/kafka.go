@@ -19,7 +19,7 @@ import (
 
 const (
 	// DefaultTopic is the topic without KAFKA_TOPIC.
-	DefaultTopic = "sampleapp.users"
+	DefaultTopic = "users"
 	// DefaultCapacity is how many events wait at most.
 	DefaultCapacity = 1000
 
