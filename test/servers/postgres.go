@@ -88,7 +88,9 @@ func (p *PostgreSQL) NewDatabase(t testing.TB) string {
 // Exec runs a statement in the database that URL names.
 func (p *PostgreSQL) Exec(t testing.TB, sql string) {
 	t.Helper()
-	if err := p.exec(t.Context(), sql); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
+	if err := p.exec(ctx, sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }

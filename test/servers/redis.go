@@ -41,7 +41,9 @@ func StartRedis(t testing.TB) *Server {
 // AskRedis sends a command of words without spaces, and returns the first line of the answer.
 func AskRedis(t testing.TB, s *Server, command string) string {
 	t.Helper()
-	answer, err := ask(t.Context(), s.Address(), command)
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
+	answer, err := ask(ctx, s.Address(), command)
 	if err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}

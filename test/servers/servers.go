@@ -50,12 +50,13 @@ func (s *Server) URL() string { return s.url }
 // Address returns the host and the port.
 func (s *Server) Address() string { return s.address }
 
-// Start starts the server where it doesn't run, and returns when it answers.
+// Start starts the server where it doesn't run, thaws it where it is frozen, and returns when it answers.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process != nil {
+		s.signalAll(syscall.SIGCONT)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
@@ -190,17 +191,31 @@ func (s *Server) end(t testing.TB, ask func()) {
 	s.process = nil
 }
 
-// signalAll reaches the children, too, which have sessions of their own in PostgreSQL. The parent is frozen first, so that it can't make
-// another.
+// signalAll reaches the children, too, which have sessions of their own in PostgreSQL. The parent is stopped first, so that it can't make
+// another one that would be missed.
 func (s *Server) signalAll(sig syscall.Signal) {
-	if sig == syscall.SIGKILL {
+	if sig != syscall.SIGCONT {
 		signal(s.process, syscall.SIGSTOP)
+		s.awaitStop()
 	}
 	for _, child := range childrenOf(s.process.Pid) {
 		// One that has ended by now is what was wanted.
 		_ = syscall.Kill(child, sig)
 	}
 	signal(s.process, sig)
+}
+
+// awaitStop waits until the parent has stopped: it may be in the middle of a fork when the signal is sent.
+func (s *Server) awaitStop() {
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	for {
+		state, _ := status(s.process.Pid)
+		// Stopped, a zombie or gone, or nobody knows where there is no /proc.
+		if state == "T" || state == "Z" || state == "" || !pause(ctx) {
+			return
+		}
+	}
 }
 
 func signal(process *os.Process, sig syscall.Signal) {
@@ -213,20 +228,32 @@ func childrenOf(parent int) []int {
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	var children []int
 	for _, file := range files {
-		stat, err := os.ReadFile(file)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {
 			continue
 		}
-		// pid (name) state parent …, where the name may hold anything.
-		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-			if err == nil {
-				children = append(children, pid)
-			}
+		if _, of := status(pid); of == parent {
+			children = append(children, pid)
 		}
 	}
 	return children
+}
+
+// status returns the state and the parent of a process as /proc has them: "" and 0 where it has none.
+func status(pid int) (state string, parent int) {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", 0
+	}
+	// pid (name) state parent …, where the name may hold anything.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 2 {
+		return "", 0
+	}
+	if parent, err = strconv.Atoi(fields[1]); err != nil {
+		return "", 0
+	}
+	return fields[0], parent
 }
 
 // tail returns the end of the server's log.
