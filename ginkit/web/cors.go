@@ -36,6 +36,8 @@ type CORSOptions struct {
 // handler. A request of an origin that is not listed gets status 403 and the code "origin_not_allowed"; one that comes from nowhere, or
 // from the service's own pages, is not concerned.
 //
+// It belongs on the engine, not on a group: Gin runs a group's handlers for its routes alone, and no route takes the OPTIONS of a preflight.
+//
 // It uses gin-contrib/cors, and mends around v1.7.7: it panics on wrong settings; refuses without a word; replaces Vary where others
 // have set it; leaves Vary out where a request has no Origin; and puts one slice, with room to append, into all preflight answers.
 func CORS(options CORSOptions) (gin.HandlerFunc, error) {
