@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/gin-operator/gin-operator/ginkit/health"
 	"github.com/gin-operator/gin-operator/sampleapp/queue"
 	"github.com/gin-operator/gin-operator/sampleapp/users"
@@ -58,6 +60,12 @@ func (s *service) openCache(b *backends) error {
 		return err
 	}
 	b.users = store
+	s.count("sampleapp_cache_requests_total", "Users asked for, by what the cache made of it.", map[string]func() int64{
+		"hit":     func() int64 { return store.Stats().Hits },
+		"miss":    func() int64 { return store.Stats().Misses },
+		"failure": func() int64 { return store.Stats().Failures },
+		"skipped": func() int64 { return store.Stats().Skipped },
+	})
 	s.kit.OnStop("cache", func(context.Context) error { return store.Close() })
 	return s.kit.Health().Add("cache", store.Check, health.Optional())
 }
@@ -72,6 +80,21 @@ func (s *service) openQueue(b *backends) error {
 		return err
 	}
 	b.events = events
+	// An event that a broker refuses is lost long after its request, which can't tell: this does.
+	s.count("sampleapp_events_total", "Events, by what became of them.", map[string]func() int64{
+		"delivered": func() int64 { return events.Stats().Delivered },
+		"dropped":   func() int64 { return events.Stats().Dropped },
+		"failed":    func() int64 { return events.Stats().Failed },
+	})
 	s.kit.OnStop("queue", events.Close)
 	return s.kit.Health().Add("queue", events.Check, health.Optional())
+}
+
+// count puts counters that somebody else keeps among the metrics, told apart by the label result.
+func (s *service) count(name, help string, results map[string]func() int64) {
+	for result, read := range results {
+		s.kit.Metrics().Registry().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: name, Help: help, ConstLabels: prometheus.Labels{"result": result},
+		}, func() float64 { return float64(read()) }))
+	}
 }
