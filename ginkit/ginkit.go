@@ -132,8 +132,10 @@ func (kit *Kit) newEngine() *gin.Engine {
 	_ = engine.SetTrustedProxies(nil)
 	engine.Use(kit.opts.first...)
 	engine.Use(requestid.Middleware())
-	engine.GET("/livez", health.Livez)
-	engine.GET("/readyz", kit.health.Readyz)
+	// HEAD, too, because some load balancers ask so.
+	asked := []string{http.MethodGet, http.MethodHead}
+	engine.Match(asked, "/livez", health.Livez)
+	engine.Match(asked, "/readyz", kit.health.Readyz)
 	if kit.onePort() {
 		kit.addPrivate(engine)
 	}

@@ -26,8 +26,8 @@ type Settings struct {
 	// Identity says which of all pods this is.
 	Identity Identity
 
-	// LogLevel is the least level that is logged.
-	LogLevel slog.Level `env:"LOG_LEVEL" default:"info" reload:"true" help:"debug, info, warn or error"`
+	// LogLevel is the least level that is logged. Kit.SetLogLevel changes it while the service runs.
+	LogLevel slog.Level `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error"`
 	// LogRequests says which requests are logged.
 	LogRequests logs.Mode `env:"LOG_REQUESTS" default:"problems" help:"problems, all or none"`
 	// SlowRequest is what takes longer is a problem.

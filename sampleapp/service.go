@@ -13,6 +13,7 @@ import (
 	"github.com/gin-operator/gin-operator/ginkit/auth"
 	"github.com/gin-operator/gin-operator/ginkit/config"
 	"github.com/gin-operator/gin-operator/ginkit/limits"
+	"github.com/gin-operator/gin-operator/ginkit/web"
 )
 
 // maxBody is how long the body of a request may be, in bytes: a new user takes a few hundred.
@@ -45,7 +46,9 @@ func newService(environ []string, signals <-chan os.Signal, logs io.Writer) (*se
 	if err := errors.Join(err, openErr, authErr); err != nil {
 		return nil, err
 	}
-	s.addRoutes(backends, writers)
+	if err := s.addRoutes(backends, writers); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -72,16 +75,54 @@ func (s *service) newWriters() ([]gin.HandlerFunc, error) {
 	return []gin.HandlerFunc{authenticator.Middleware(), auth.RequireScope("users:write")}, nil
 }
 
+// bounds returns what bounds the requests of all routes. Each is in its place by what it costs to refuse.
+func (s *service) bounds() ([]gin.HandlerFunc, error) {
+	set := s.settings.Limits
+	all := []gin.HandlerFunc{limits.Must(limits.Body(maxBody))}
+	if set.Rate > 0 {
+		rate, err := limits.Rate(set.Rate, max(1, int(set.Rate)))
+		if err != nil {
+			return nil, fmt.Errorf("RATE_LIMIT: %w", err)
+		}
+		all = append(all, rate)
+	}
+	concurrency, err := limits.Concurrency(set.Concurrency)
+	if err != nil {
+		return nil, fmt.Errorf("MAX_CONCURRENT_REQUESTS: %w", err)
+	}
+	return append(all, concurrency, s.settings.Faults.middleware), nil
+}
+
+// forData returns what the answers with data of users have around them.
+func (s *service) forData() ([]gin.HandlerFunc, error) {
+	timeout, err := limits.Timeout(s.settings.Limits.Timeout)
+	compressed, gzipErr := web.Gzip(web.GzipOptions{})
+	secured, securityErr := web.SecurityHeaders(web.SecurityOptions{})
+	return []gin.HandlerFunc{timeout, compressed, secured}, errors.Join(err, gzipErr, securityErr)
+}
+
 // addRoutes adds the routes that clients call.
-func (s *service) addRoutes(b *backends, writers []gin.HandlerFunc) {
-	root := s.kit.Engine.Group("/", limits.Must(limits.Body(maxBody)), s.settings.Faults.middleware)
+func (s *service) addRoutes(b *backends, writers []gin.HandlerFunc) error {
+	bounds, err := s.bounds()
+	data, dataErr := s.forData()
+	if err := errors.Join(err, dataErr); err != nil {
+		return err
+	}
+	if origins := s.settings.Limits.Origins; len(origins) > 0 {
+		pages, err := web.CORS(web.CORSOptions{Origins: origins})
+		if err != nil {
+			return fmt.Errorf("CORS_ORIGINS: %w", err)
+		}
+		// On the engine, because no route takes the OPTIONS of a preflight.
+		s.kit.Engine.Use(pages)
+	}
+	root := s.kit.Engine.Group("/", bounds...)
 	root.GET("/", fixedJSON(s.id))
 	root.GET("/openapi.json", fixedDocument(openAPI))
 
 	v1 := root.Group("/api/v1")
 	v1.GET("/ping", fixedJSON(pong{"pong", s.id}))
 	v1.GET("/version", fixedJSON(versions{s.id, goVersion}))
-	v1.GET("/dependency", b.dependency.get)
 
 	load := v1.Group("/load")
 	load.GET("/cpu", loadCPU)
@@ -89,7 +130,10 @@ func (s *service) addRoutes(b *backends, writers []gin.HandlerFunc) {
 	load.GET("/error", loadError)
 
 	people := &userAPI{store: b.users, events: b.events, log: s.kit.Log()}
-	v1.GET("/users", people.list)
-	v1.GET("/users/:id", people.get)
-	v1.Group("/users", writers...).POST("", people.create)
+	private := v1.Group("/", data...)
+	private.GET("/dependency", b.dependency.get)
+	private.GET("/users", people.list)
+	private.GET("/users/:id", people.get)
+	private.Group("/users", writers...).POST("", people.create)
+	return nil
 }

@@ -147,7 +147,7 @@ func TestTheDocumentHasEveryRouteOfClients(t *testing.T) {
 			documented = append(documented, method+" "+strings.NewReplacer("{", ":", "}", "").Replace(path))
 		}
 	}
-	ofTheKit := []string{"GET /livez", "GET /readyz", "GET /health", "GET /metrics"}
+	ofTheKit := []string{"GET /livez", "GET /readyz", "HEAD /livez", "HEAD /readyz", "GET /health", "GET /metrics"}
 	for _, route := range newTestApp(t, nil).kit.Engine.Routes() {
 		if name := route.Method + " " + route.Path; !slices.Contains(ofTheKit, name) {
 			served = append(served, name)

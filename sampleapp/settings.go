@@ -26,7 +26,20 @@ type settings struct {
 	// DependencyURL is what GET /api/v1/dependency calls, or nothing.
 	DependencyURL *url.URL `env:"DEPENDENCY_URL" help:"what GET /api/v1/dependency calls; default: nothing"`
 
-	Auth authSettings
+	Auth   authSettings
+	Limits limitSettings
+}
+
+// limitSettings bound what the service takes, and from whom.
+type limitSettings struct {
+	// Concurrency is how many requests are answered at once; more get 503.
+	Concurrency int `env:"MAX_CONCURRENT_REQUESTS" default:"1000" min:"1" help:"requests that are answered at once; more get 503"`
+	// Rate is how many requests are taken in a second; more get 429. 0 takes all.
+	Rate float64 `env:"RATE_LIMIT" min:"0" max:"1000000" help:"requests a second; more get 429; 0 takes all"`
+	// Timeout is how long a request for users or to the service behind may take.
+	Timeout time.Duration `env:"REQUEST_TIMEOUT" default:"10s" min:"1ms" max:"1m" help:"time for a request for users or to the service behind"`
+	// Origins are the pages that may call the service. None are named by default.
+	Origins []string `env:"CORS_ORIGINS" help:"origins of pages that may call the service, after commas; default: none"`
 }
 
 // authSettings say who may write.

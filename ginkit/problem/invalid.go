@@ -164,7 +164,9 @@ func rule(field validator.FieldError) string {
 
 // UseClientNames makes Gin's validator name fields as clients know them: by the tag json, form, uri or header, in that order. It changes
 // the validator of the process, once; ginkit.New calls it.
-var UseClientNames = sync.OnceFunc(func() {
+func UseClientNames() { useClientNames() }
+
+var useClientNames = sync.OnceFunc(func() {
 	engine, ok := binding.Validator.Engine().(*validator.Validate)
 	if !ok {
 		// Somebody put another validator in its place, which names fields as it likes.
