@@ -138,9 +138,8 @@ func TestOutageOfPostgreSQL(t *testing.T) {
 			becomes(t, at, health.Failing, "database", "")
 			alive(t, at, http.StatusServiceUnavailable)
 			v.more(t, http.StatusServiceUnavailable, 10)
-			if got := askFor(t, at, "/api/v1/users/"+known); got.status != http.StatusOK {
-				t.Errorf("a user that Redis has: %s", got)
-			}
+			// Not each time: a machine that is slow makes Redis miss its 100 ms, and then the database is asked.
+			eventually(t, "a user that Redis has is found", func() bool { return askFor(t, at, "/api/v1/users/"+known).status == http.StatusOK })
 			if got := askFor(t, at, "/api/v1/users/"+unknown); got.status != http.StatusServiceUnavailable || refused(got, "store_unavailable") != "" {
 				t.Errorf("a user that Redis does not have: %s", got)
 			}
