@@ -2,10 +2,8 @@ package install_test
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -39,8 +37,11 @@ var _ = Describe("The kustomization", Serial, func() {
 			}
 
 			uninstall(ctx, folder)
-			Eventually(ctx, func() []string { return slices.Sorted(maps.Keys(everything(ctx))) }).
-				Should(Equal(slices.Sorted(maps.Keys(before))))
+			Eventually(ctx, func(g Gomega, ctx context.Context) {
+				after := everything(ctx)
+				g.Expect(missing(before, after)).To(BeEmpty(), "left behind")
+				g.Expect(missing(after, before)).To(BeEmpty(), "taken away with it")
+			}).Should(Succeed())
 		},
 		Entry("with kubectl apply -k", clientSide),
 		Entry("with kubectl apply --server-side -k", serverSide),
