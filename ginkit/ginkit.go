@@ -199,6 +199,7 @@ func (kit *Kit) Run() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	serve.FollowMemoryLimit(ctx, kit.log)
+	serve.RelaxCollector()
 	signals := kit.opts.signals
 	if signals == nil {
 		received := make(chan os.Signal, 2)
