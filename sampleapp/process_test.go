@@ -167,13 +167,13 @@ func dial(address string) (*connection, error) {
 	return &connection{conn, bufio.NewReader(conn)}, nil
 }
 
-// get sends a request and reads the whole answer. It returns which pod that came from, and whether the connection ends with it.
-func (c *connection) get(target string) (pod string, last bool, err error) {
+// get sends a request and reads the whole answer. It returns which revision that came from, and whether the connection ends with it.
+func (c *connection) get(target string) (revision string, last bool, err error) {
 	got, err := c.ask(message(http.MethodGet, target, ""))
 	if err == nil && got.status != http.StatusOK {
 		err = errors.New(got.String())
 	}
-	return got.header.Get("X-App-Pod"), got.last, err
+	return got.header.Get("X-App-Revision"), got.last, err
 }
 
 // get sends a request with net/http's client and returns the status and body of the answer.
@@ -227,25 +227,25 @@ func (b *balancer) dial() (*connection, error) {
 
 // tally counts what clients saw.
 type tally struct {
-	mu       sync.Mutex
-	byPod    map[string]int
-	failures []string
+	mu         sync.Mutex
+	byRevision map[string]int
+	failures   []string
 }
 
-func (t *tally) add(pod string, err error) {
+func (t *tally) add(revision string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
 		t.failures = append(t.failures, err.Error())
 		return
 	}
-	t.byPod[pod]++
+	t.byRevision[revision]++
 }
 
-func (t *tally) of(pod string) int {
+func (t *tally) of(revision string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.byPod[pod]
+	return t.byRevision[revision]
 }
 
 // client sends requests until it is told to stop: on one connection for as long as the server lets it, or on a new one each.
@@ -264,8 +264,8 @@ func client(b *balancer, results *tally, fresh bool, pause time.Duration, stop <
 				continue
 			}
 		}
-		pod, last, err := conn.get("/api/v1/ping")
-		results.add(pod, err)
+		revision, last, err := conn.get("/api/v1/ping")
+		results.add(revision, err)
 		if err != nil || fresh || last {
 			conn.Close()
 			conn = nil
@@ -276,12 +276,12 @@ func client(b *balancer, results *tally, fresh bool, pause time.Duration, stop <
 // A drain must lose no request: neither of clients that open a connection each time, nor of those that keep theirs, nor one that is in
 // flight for longer than the drain lasts.
 func TestDrainLosesNoRequest(t *testing.T) {
-	leaving := start(t, "POD_NAME=leaving", "GIN_SERVICE_SHUTDOWN_SECONDS=20", "DRAIN_SECONDS=1")
-	staying := start(t, "POD_NAME=staying")
+	leaving := start(t, "GIN_SERVICE_REVISION=leaving", "GIN_SERVICE_SHUTDOWN_SECONDS=20", "DRAIN_SECONDS=1")
+	staying := start(t, "GIN_SERVICE_REVISION=staying")
 	b := &balancer{first: leaving.address(t, "PORT"), second: staying.address(t, "PORT")}
 	inFlight := longRequest(t, b.first, 5000)
 
-	results := &tally{byPod: map[string]int{}}
+	results := &tally{byRevision: map[string]int{}}
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	clients.Go(func() { b.watch(stop) })

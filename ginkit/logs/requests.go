@@ -48,7 +48,7 @@ func Requests(log *slog.Logger, mode Mode, slow time.Duration) gin.HandlerFunc {
 	if mode == None {
 		return func(*gin.Context) {}
 	}
-	requests := &requests{log: log, mode: mode, slow: slow, problems: limiter{began: time.Now()}}
+	requests := &requests{log: log, mode: mode, slow: slow, began: time.Now()}
 	return requests.middleware
 }
 
@@ -56,13 +56,16 @@ type requests struct {
 	log      *slog.Logger
 	mode     Mode
 	slow     time.Duration
+	began    time.Time
 	problems limiter
 }
 
 func (l *requests) middleware(c *gin.Context) {
-	start := time.Now()
+	// Not time.Now, which reads a second clock.
+	start := time.Since(l.began)
 	c.Next()
-	latency := time.Since(start)
+	now := time.Since(l.began)
+	latency := now - start
 	status := c.Writer.Status()
 	level := slog.LevelInfo
 	switch {
@@ -81,7 +84,7 @@ func (l *requests) middleware(c *gin.Context) {
 			return
 		}
 		var allowed bool
-		if allowed, suppressed = l.problems.take(start.Add(latency)); !allowed {
+		if allowed, suppressed = l.problems.take(now); !allowed {
 			return
 		}
 	}
@@ -113,22 +116,20 @@ func failure(err error, status int) []slog.Attr {
 	return attrs
 }
 
-// limiter allows perSecond in each second since it began, by the clock that nobody sets.
+// limiter allows perSecond in each second.
 type limiter struct {
-	began time.Time
-
 	mu         sync.Mutex
 	second     int64
 	taken      int
 	suppressed int
 }
 
-// take reports whether one more is allowed, and then how many were not since the last one that was. Requests come here a little out of
+// take reports whether one more is allowed at a time since some beginning, and then how many were not since the last one that was. Requests come here a little out of
 // order, and one that is late counts in the second that it finds.
-func (l *limiter) take(now time.Time) (allowed bool, suppressed int) {
+func (l *limiter) take(now time.Duration) (allowed bool, suppressed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if second := int64(now.Sub(l.began) / time.Second); second > l.second {
+	if second := int64(now / time.Second); second > l.second {
 		l.second, l.taken = second, 0
 	}
 	if l.taken >= perSecond {

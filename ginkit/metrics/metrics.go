@@ -15,6 +15,7 @@ package metrics
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -51,7 +52,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	request  *prometheus.HistogramVec
 	response *prometheus.HistogramVec
-	active   [len(methods)]prometheus.Gauge
+	active   [len(methods)]atomic.Int64
 	table    table
 }
 
@@ -108,14 +109,15 @@ func New(opts ...Option) *Metrics {
 			Help: "Size of the body of answers as the service wrote it, in bytes.",
 		}, labels),
 	}
-	active := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "http_server_active_requests",
-		Help: "Requests that are being answered.",
-	}, []string{"http_request_method"})
+	m.registry.MustRegister(m.duration, m.request, m.response)
 	for i, method := range methods {
-		m.active[i] = active.WithLabelValues(method)
+		// A gauge of the library is a float, which costs more to change than to read, and it is changed twice a request.
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "http_server_active_requests",
+			Help:        "Requests that are being answered.",
+			ConstLabels: prometheus.Labels{"http_request_method": method},
+		}, func() float64 { return float64(m.active[i].Load()) }))
 	}
-	m.registry.MustRegister(m.duration, m.request, m.response, active)
 	return m
 }
 
@@ -137,11 +139,11 @@ func (m *Metrics) Middleware() gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Since(epoch)
 		method := methodIndex(c.Request.Method)
-		m.active[method].Inc()
+		m.active[method].Add(1)
 		cut := true
 		// Deferred, because a handler may leave by a panic that ends the connection.
 		defer func() {
-			m.active[method].Dec()
+			m.active[method].Add(-1)
 			m.observe(c, method, cut, start)
 		}()
 		c.Next()
