@@ -34,8 +34,8 @@ type options struct {
 func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	var o options
 	var bin string
-	flags.IntVar(&o.rounds, "rounds", 7, "How often each contender has its turn, in the parts metrics and throughput.")
-	flags.DurationVar(&o.duration, "duration", 4*time.Second, "How long each server is under load in a round, in whole seconds.")
+	flags.IntVar(&o.rounds, "rounds", 15, "How often each contender has its turn, in the parts metrics and throughput.")
+	flags.DurationVar(&o.duration, "duration", time.Second, "How long each server is under load in a round, in whole seconds.")
 	only := flags.String("only", strings.Join(parts, ","), "The parts to measure, with commas between them.")
 	flags.BoolVar(&o.check, "check", false, "Fail for each target that is missed. Default: tell of it.")
 	flags.StringVar(&bin, "bin", "bin/bench-ginkit", "The folder with the programs that take part.")
