@@ -212,15 +212,24 @@ func (v *visitors) check(t *testing.T) {
 // metric reads a metric without labels, or one of them with labels as the text format has them.
 func metric(t *testing.T, address, name string) float64 {
 	t.Helper()
+	value, found := findMetric(t, address, name)
+	if !found {
+		t.Fatalf("there is no metric %s", name)
+	}
+	return value
+}
+
+// findMetric also reports whether the metric is there: that of a route is not before its first answer has ended.
+func findMetric(t *testing.T, address, name string) (value float64, found bool) {
+	t.Helper()
 	for line := range strings.Lines(askFor(t, address, "/metrics").body) {
 		if value, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
 			number, err := strconv.ParseFloat(value, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return number
+			return number, true
 		}
 	}
-	t.Fatalf("there is no metric %s", name)
-	return 0
+	return 0, false
 }
