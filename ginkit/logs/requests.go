@@ -124,8 +124,8 @@ type limiter struct {
 	suppressed int
 }
 
-// take reports whether one more is allowed at a time since some beginning, and then how many were not since the last one that was. Requests come here a little out of
-// order, and one that is late counts in the second that it finds.
+// take reports whether one more is allowed at a time, counted from any beginning, and then how many were not since the last one that was.
+// Requests come here a little out of order, and one that is late counts in the second that it finds.
 func (l *limiter) take(now time.Duration) (allowed bool, suppressed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
