@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/gin-operator/gin-operator/test/testbed"
 )
@@ -61,31 +62,53 @@ var _ = Describe("the operator's metrics", func() {
 	})
 })
 
-// forward makes a port of pods reachable from here for as long as the spec lasts, and returns its address.
+// forward makes a port of pods reachable from here for as long as the spec lasts, and returns its address. kubectl ends
+// with the first connection that breaks in the pod (client-go closes all of them then), so another takes its place.
 func forward(ctx context.Context, namespace, pods string, number int) string {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	forwarding := cluster.StartKubectl(ctx, "port-forward", "-n", namespace, pods, fmt.Sprintf(":%d", number))
-	forwarding.Stderr = GinkgoWriter
-	out, err := forwarding.StdoutPipe()
-	Expect(err).NotTo(HaveOccurred())
-	Expect(forwarding.Start()).To(Succeed())
-	ports := make(chan string, 1)
+	opened := make(chan string, 1)
+	ended := make(chan struct{})
 	go func() {
-		defer close(ports)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if port := regexp.MustCompile(`from 127\.0\.0\.1:(\d+)`).FindStringSubmatch(lines.Text()); port != nil {
-				ports <- port[1]
-			}
-		}
+		defer close(ended)
+		port := ""
+		wait.UntilWithContext(ctx, func(ctx context.Context) {
+			port = forwardOnce(ctx, namespace, pods, fmt.Sprintf("%s:%d", port, number), opened)
+		}, 100*time.Millisecond)
 	}()
 	DeferCleanup(func() {
 		cancel()
-		_ = forwarding.Wait() // its end by a signal is an error, and what is wanted
+		<-ended
 	})
 	var port string
-	Eventually(ports).Should(Receive(&port))
+	Eventually(opened).WithTimeout(30 * time.Second).Should(Receive(&port))
 	return "127.0.0.1:" + port
+}
+
+// forwardOnce forwards until kubectl ends, and returns the local port, which it also sends if nobody has had it yet.
+func forwardOnce(ctx context.Context, namespace, pods, ports string, opened chan<- string) string {
+	local, _, _ := strings.Cut(ports, ":")
+	forwarding := cluster.StartKubectl(ctx, "port-forward", "-n", namespace, pods, ports)
+	forwarding.Stderr = GinkgoWriter
+	out, err := forwarding.StdoutPipe()
+	if err == nil {
+		err = forwarding.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(GinkgoWriter, "forwarding:", err)
+		return local
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		found := regexp.MustCompile(`from 127\.0\.0\.1:(\d+)`).FindStringSubmatch(lines.Text())
+		if found != nil && local == "" {
+			local = found[1]
+			opened <- local
+		}
+	}
+	if err := forwarding.Wait(); err != nil {
+		fmt.Fprintln(GinkgoWriter, "forwarding:", err)
+	}
+	return local
 }
 
 func token(ctx context.Context, namespace, account string) string {
