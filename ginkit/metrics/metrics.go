@@ -40,9 +40,6 @@ const scrapesAtOnce = 8
 // durationBuckets are the boundaries that the conventions advise, in seconds.
 var durationBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 
-// sizeBuckets are in bytes, from what a small answer has to what should have been a stream.
-var sizeBuckets = []float64{256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216}
-
 // epoch is what times are counted from: the monotonic clock alone costs half of what time.Now does.
 var epoch = time.Now()
 
@@ -50,8 +47,6 @@ var epoch = time.Now()
 type Metrics struct {
 	registry *prometheus.Registry
 	duration *prometheus.HistogramVec
-	request  *prometheus.HistogramVec
-	response *prometheus.HistogramVec
 	active   [len(methods)]atomic.Int64
 	table    table
 }
@@ -100,16 +95,12 @@ func New(opts ...Option) *Metrics {
 			NativeHistogramMaxBucketNumber:  100,
 			NativeHistogramMinResetDuration: time.Hour,
 		}, labels),
-		request: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_request_body_size_bytes", Buckets: sizeBuckets,
-			Help: "Size of the body of requests that announce it, in bytes.",
-		}, labels),
-		response: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_response_body_size_bytes", Buckets: sizeBuckets,
-			Help: "Size of the body of answers as the service wrote it, in bytes.",
-		}, labels),
 	}
-	m.registry.MustRegister(m.duration, m.request, m.response)
+	m.registry.MustRegister(m.duration,
+		newSizes("http_server_request_body_size_bytes", "Size of the body of requests that announce it, in bytes.", labels, &m.table,
+			func(s *series) *sizes { return &s.request }),
+		newSizes("http_server_response_body_size_bytes", "Size of the body of answers as the service wrote it, in bytes.", labels, &m.table,
+			func(s *series) *sizes { return &s.response }))
 	for i, method := range methods {
 		// A gauge of the library is a float, which costs more to change than to read, and it is changed twice a request.
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -164,7 +155,7 @@ func (m *Metrics) observe(c *gin.Context, method int, cut bool, start time.Durat
 	series := m.series(c.FullPath(), method, status)
 	series.observeDuration(c.Request.Context(), now-start, now)
 	if size := c.Request.ContentLength; size >= 0 {
-		series.request.Observe(float64(size))
+		series.request.observe(size)
 	}
-	series.response.Observe(float64(max(c.Writer.Size(), 0)))
+	series.response.observe(int64(max(c.Writer.Size(), 0)))
 }

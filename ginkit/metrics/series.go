@@ -68,9 +68,11 @@ type statuses [lastStatus - firstStatus + 2]atomic.Pointer[series]
 
 // series are the histograms of one route, method and status.
 type series struct {
+	labels   []string
+	began    time.Time
 	duration prometheus.Observer
-	request  prometheus.Observer
-	response prometheus.Observer
+	request  sizes
+	response sizes
 	// exemplarDue is when the next exemplar may be taken, in nanoseconds since epoch.
 	exemplarDue atomic.Int64
 }
@@ -117,11 +119,30 @@ func (m *Metrics) series(template string, method, status int) *series {
 	}
 	labels := []string{methods[method], RouteName(template), code}
 	codes[index].CompareAndSwap(nil, &series{
-		duration: m.duration.WithLabelValues(labels...),
-		request:  m.request.WithLabelValues(labels...),
-		response: m.response.WithLabelValues(labels...),
+		labels: labels, began: time.Now(), duration: m.duration.WithLabelValues(labels...),
 	})
 	return codes[index].Load()
+}
+
+// all calls do with each series that a request has been counted in.
+func (t *table) all(do func(*series)) {
+	routes := t.routes.Load()
+	if routes == nil {
+		return
+	}
+	for _, route := range *routes {
+		for method := range route.methods {
+			codes := route.methods[method].Load()
+			if codes == nil {
+				continue
+			}
+			for code := range codes {
+				if s := codes[code].Load(); s != nil {
+					do(s)
+				}
+			}
+		}
+	}
 }
 
 // observeDuration adds a duration, with the trace id as exemplar where the request is part of a trace that is kept. now counts from epoch.
