@@ -45,10 +45,10 @@ var epoch = time.Now()
 
 // Metrics are the metrics of one service. Make them with New.
 type Metrics struct {
-	registry *prometheus.Registry
-	duration *prometheus.HistogramVec
-	active   [len(methods)]atomic.Int64
-	table    table
+	registry   *prometheus.Registry
+	boundaries []float64
+	active     [len(methods)]atomic.Int64
+	table      table
 }
 
 // Option changes what New makes.
@@ -83,20 +83,10 @@ func New(opts ...Option) *Metrics {
 		o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	labels := []string{"http_request_method", "http_route", "http_response_status_code"}
-	m := &Metrics{
-		registry: o.registry,
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "http_server_request_duration_seconds",
-			Help:    "Time from the arrival of a request to the end of its answer, in seconds.",
-			Buckets: o.buckets,
-			// Each bucket is a tenth wider than the one before, at most; a hundred of them in use halve that precision, and after an
-			// hour it is tried anew. What the documentation of Prometheus begins with.
-			NativeHistogramBucketFactor:     1.1,
-			NativeHistogramMaxBucketNumber:  100,
-			NativeHistogramMinResetDuration: time.Hour,
-		}, labels),
-	}
-	m.registry.MustRegister(m.duration,
+	m := &Metrics{registry: o.registry, boundaries: o.buckets}
+	m.registry.MustRegister(
+		newDurationsCollector("http_server_request_duration_seconds", "Time from the arrival of a request to the end of its answer, in seconds.",
+			labels, &m.table, m.boundaries),
 		newSizes("http_server_request_body_size_bytes", "Size of the body of requests that announce it, in bytes.", labels, &m.table,
 			func(s *series) *sizes { return &s.request }),
 		newSizes("http_server_response_body_size_bytes", "Size of the body of answers as the service wrote it, in bytes.", labels, &m.table,
@@ -153,7 +143,7 @@ func (m *Metrics) observe(c *gin.Context, method int, cut bool, start time.Durat
 		status = http.StatusInternalServerError
 	}
 	series := m.series(c.FullPath(), method, status)
-	series.observeDuration(c.Request.Context(), now-start, now)
+	series.observeDuration(c.Request.Context(), now-start, now, m.boundaries)
 	if size := c.Request.ContentLength; size >= 0 {
 		series.request.observe(size)
 	}

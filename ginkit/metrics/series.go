@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -70,7 +69,7 @@ type statuses [lastStatus - firstStatus + 2]atomic.Pointer[series]
 type series struct {
 	labels   []string
 	began    time.Time
-	duration prometheus.Observer
+	duration durations
 	request  sizes
 	response sizes
 	// exemplarDue is when the next exemplar may be taken, in nanoseconds since epoch.
@@ -119,7 +118,7 @@ func (m *Metrics) series(template string, method, status int) *series {
 	}
 	labels := []string{methods[method], RouteName(template), code}
 	codes[index].CompareAndSwap(nil, &series{
-		labels: labels, began: time.Now(), duration: m.duration.WithLabelValues(labels...),
+		labels: labels, began: time.Now(), duration: newDurations(m.boundaries),
 	})
 	return codes[index].Load()
 }
@@ -146,24 +145,20 @@ func (t *table) all(do func(*series)) {
 }
 
 // observeDuration adds a duration, with the trace id as exemplar where the request is part of a trace that is kept. now counts from epoch.
-func (s *series) observeDuration(ctx context.Context, took, now time.Duration) {
+func (s *series) observeDuration(ctx context.Context, took, now time.Duration, boundaries []float64) {
+	bucket, seconds := s.duration.observe(took, boundaries)
 	due := s.exemplarDue.Load()
 	if int64(now) < due {
-		s.duration.Observe(took.Seconds())
 		return
 	}
 	span := trace.SpanContextFromContext(ctx)
+	kept := span.IsSampled() && span.HasTraceID()
 	wait := exemplarEvery
-	if !span.IsSampled() || !span.HasTraceID() {
+	if !kept {
 		wait = exemplarSearch
 	}
 	// Of several that come here at once, one is enough.
-	if !s.exemplarDue.CompareAndSwap(due, int64(now+wait)) || wait == exemplarSearch {
-		s.duration.Observe(took.Seconds())
-		return
+	if s.exemplarDue.CompareAndSwap(due, int64(now+wait)) && kept {
+		s.duration.setExemplar(bucket, seconds, span)
 	}
-	// Every histogram of client_golang takes exemplars.
-	s.duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{ //nolint:errcheck // it always is one
-		"trace_id": span.TraceID().String(), "span_id": span.SpanID().String(),
-	})
 }
