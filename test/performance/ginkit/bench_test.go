@@ -90,7 +90,9 @@ func TestParseFlags(t *testing.T) {
 func TestResult(t *testing.T) {
 	good := func() *result {
 		return &result{
-			Metrics: &metricsResult{Middlewares: map[string]middlewareResult{ours: {Ratio: 1}}},
+			Metrics: &metricsResult{Middlewares: map[string]middlewareResult{
+				ours: {Ratio: 1, requestCost: requestCost{Nanos: mostMetricsNanos}}, "another": {Ratio: leastTimesOurs}, "a third": {Ratio: 9},
+			}},
 			Throughput: &throughputResult{Rounds: 7, Seconds: 4, Servers: map[string]serverResult{
 				bareGin: {Ratio: 1, CPURatio: 1}, "sampleapp": {Ratio: leastRatio},
 			}},
@@ -102,8 +104,15 @@ func TestResult(t *testing.T) {
 		change  func(*result)
 		wantMet bool
 	}{
-		"just met":           {change: func(*result) {}, wantMet: true},
-		"nothing measured":   {change: func(r *result) { *r = result{} }, wantMet: true},
+		"just met":         {change: func(*result) {}, wantMet: true},
+		"nothing measured": {change: func(r *result) { *r = result{} }, wantMet: true},
+		"metrics too slow": {change: func(r *result) {
+			r.Metrics.Middlewares[ours] = middlewareResult{Ratio: 1, requestCost: requestCost{Nanos: mostMetricsNanos + 1}}
+		}},
+		"metrics that allocate": {change: func(r *result) {
+			r.Metrics.Middlewares[ours] = middlewareResult{Ratio: 1, requestCost: requestCost{Allocs: 1}}
+		}},
+		"others as fast":     {change: func(r *result) { r.Metrics.Middlewares["another"] = middlewareResult{Ratio: 1.9} }},
 		"too few requests":   {change: func(r *result) { r.Throughput.Servers["sampleapp"] = serverResult{Ratio: 0.84} }},
 		"ready too late":     {change: func(r *result) { r.Ready.P99Millis++ }},
 		"an image too large": {change: func(r *result) { r.Image.Image++ }},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -13,9 +14,11 @@ import (
 
 // Targets. docs/ginkit/benchmarks.md has the figures of runs, and with them the margins.
 const (
-	leastRatio      = 0.85
-	mostReadyMillis = 100
-	mostImageBytes  = 20_000_000
+	mostMetricsNanos = 250
+	leastTimesOurs   = 2
+	leastRatio       = 0.85
+	mostReadyMillis  = 100
+	mostImageBytes   = 20_000_000
 )
 
 // printResult prints tables, targets and the JSON line, and reports whether every target that was measured is met.
@@ -81,6 +84,18 @@ func printTargets(out io.Writer, r *result) bool {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", what, wanted, measured, verdict)
 	}
 	fmt.Fprintln(table, "target\twanted\tmeasured\tmet")
+	if m := r.Metrics; m != nil {
+		own := m.Middlewares[ours]
+		line("metrics, ns a request", "at most "+decimal(mostMetricsNanos, 0), decimal(own.Nanos, 0), own.Nanos <= mostMetricsNanos)
+		line("metrics, allocations a request", "0", decimal(own.Allocs, 2), own.Allocs < 0.01)
+		next, least := "", math.Inf(1)
+		for name, other := range m.Middlewares {
+			if name != ours && other.Ratio < least {
+				next, least = name, other.Ratio
+			}
+		}
+		line("metrics, times ginkit's of the next, "+next, "at least "+decimal(leastTimesOurs, 0), decimal(least, 1), least >= leastTimesOurs)
+	}
 	if t := r.Throughput; t != nil {
 		ratio := t.Servers["sampleapp"].Ratio
 		line("sampleapp, requests/s of bare Gin's", "at least "+decimal(leastRatio, 2), decimal(ratio, 2), ratio >= leastRatio)
