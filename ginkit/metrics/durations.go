@@ -31,9 +31,26 @@ var nativeBounds = func() (bounds [1 << nativeSchema]float64) {
 	return bounds
 }()
 
+// exemplarAge is how long a native histogram has an exemplar: there it stands for what happens now, in a classic one for its bucket.
+const exemplarAge = 5 * time.Minute
+
+// total is a sum that only grows, as the bits of a float.
+type total struct{ bits atomic.Uint64 }
+
+func (t *total) add(more float64) {
+	for {
+		before := t.bits.Load()
+		if t.bits.CompareAndSwap(before, math.Float64bits(math.Float64frombits(before)+more)) {
+			return
+		}
+	}
+}
+
+func (t *total) value() float64 { return math.Float64frombits(t.bits.Load()) }
+
 // durations is a histogram, classic and native. That of the library takes any float and keeps count and sum at one moment, for which it
-// costs more than all the rest of the middleware; a duration has bounds that are known, and so has the number of its buckets. Here a scrape may see a duration in its
-// bucket that comes into the sum with the next.
+// costs more than all the rest of the middleware. The shortest and the longest duration are known, and so are all buckets. What a scrape
+// reads while requests are counted may be in its sum and not yet in its buckets, or the other way round, until the next.
 type durations struct {
 	// classic are the requests by bucket, the last for those above all boundaries.
 	classic []atomic.Uint64
@@ -41,9 +58,9 @@ type durations struct {
 	native []atomic.Uint64
 	// none are the requests that took no time that the clock could tell.
 	none atomic.Uint64
-	// sum are the bits of a float of seconds: nanoseconds would be at their end after 292 years, which 10,000 long requests at a time have in
-	// eleven days.
-	sum       atomic.Uint64
+	// sum is in seconds: an integer of nanoseconds would be at its end after 292 years, which 10,000 long requests at a time have in eleven
+	// days.
+	sum       total
 	exemplars []atomic.Pointer[dto.Exemplar]
 }
 
@@ -74,12 +91,7 @@ func (d *durations) observe(took time.Duration, boundaries []float64) (bucket in
 	d.classic[bucket].Add(1)
 	if took > 0 {
 		d.native[nativeBucket(seconds)-nativeFirst].Add(1)
-		for {
-			sum := d.sum.Load()
-			if d.sum.CompareAndSwap(sum, math.Float64bits(math.Float64frombits(sum)+seconds)) {
-				break
-			}
-		}
+		d.sum.add(seconds)
 	} else {
 		d.none.Add(1)
 	}
@@ -105,9 +117,12 @@ type durationsCollector struct {
 
 // newDurationsCollector panics where boundaries don't grow.
 func newDurationsCollector(name, help string, labels []string, t *table, boundaries []float64) *durationsCollector {
-	for i := 1; i < len(boundaries); i++ {
-		if boundaries[i] <= boundaries[i-1] {
-			panic(fmt.Sprintf("metrics.WithBuckets: %v s comes after %v s: each boundary must be above the one before", boundaries[i], boundaries[i-1]))
+	for i, boundary := range boundaries {
+		switch {
+		case math.IsNaN(boundary):
+			panic("metrics.WithBuckets: NaN is no number of seconds")
+		case i > 0 && boundary <= boundaries[i-1]:
+			panic(fmt.Sprintf("metrics.WithBuckets: %v s comes after %v s: each boundary must be above the one before", boundary, boundaries[i-1]))
 		}
 	}
 	return &durationsCollector{description: prometheus.NewDesc(name, help, labels, nil), table: t, boundaries: boundaries}
@@ -143,11 +158,12 @@ func (m durationsMetric) Write(out *dto.Metric) error {
 			count += requests
 		}
 	}
-	for count += none; len(buckets) > nativeInUse; schema-- {
+	count += none
+	for len(buckets) > nativeInUse {
 		buckets = halved(buckets)
+		schema--
 	}
-	sum := math.Float64frombits(d.sum.Load())
-	native, err := prometheus.NewConstNativeHistogram(m.description, count, sum, buckets, nil, none, schema, prometheus.DefNativeHistogramZeroThreshold,
+	native, err := prometheus.NewConstNativeHistogram(m.description, count, d.sum.value(), buckets, nil, none, schema, prometheus.DefNativeHistogramZeroThreshold,
 		m.series.began, m.series.labels...)
 	if err != nil {
 		return err
@@ -158,13 +174,13 @@ func (m durationsMetric) Write(out *dto.Metric) error {
 	for i, below := 0, uint64(0); i < len(d.classic); i++ {
 		below += d.classic[i].Load()
 		exemplar := d.exemplars[i].Load()
-		if exemplar != nil {
+		if exemplar != nil && time.Since(exemplar.GetTimestamp().AsTime()) < exemplarAge {
 			out.Histogram.Exemplars = append(out.Histogram.Exemplars, exemplar)
 		}
 		switch {
 		case i < len(m.boundaries): // what came in since count was taken waits for the next scrape
 			out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{
-				CumulativeCount: new(min(below, count)), UpperBound: &m.boundaries[i], Exemplar: exemplar,
+				CumulativeCount: new(min(below, count)), UpperBound: new(m.boundaries[i]), Exemplar: exemplar,
 			})
 		case exemplar != nil: // the last bucket is there without being told, but for its exemplar
 			out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{

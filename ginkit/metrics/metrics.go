@@ -15,6 +15,7 @@ package metrics
 
 import (
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +67,7 @@ func WithRegistry(registry *prometheus.Registry) Option {
 }
 
 // WithBuckets sets the boundaries of the classic histogram of durations, in seconds. The default are those that the conventions advise,
-// from 5 ms to 10 s. The native histogram needs none, and without any it is the only one.
+// from 5 ms to 10 s; each must be above the one before. The native histogram needs none, and without any it is the only one.
 func WithBuckets(seconds ...float64) Option {
 	return func(o *options) { o.buckets = seconds }
 }
@@ -83,7 +84,7 @@ func New(opts ...Option) *Metrics {
 		o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	labels := []string{"http_request_method", "http_route", "http_response_status_code"}
-	m := &Metrics{registry: o.registry, boundaries: o.buckets}
+	m := &Metrics{registry: o.registry, boundaries: slices.Clone(o.buckets)}
 	m.registry.MustRegister(
 		newDurationsCollector("http_server_request_duration_seconds", "Time from the arrival of a request to the end of its answer, in seconds.",
 			labels, &m.table, m.boundaries),

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +16,11 @@ import (
 // firstStatus and lastStatus bound the status codes that get series of their own.
 const firstStatus, lastStatus = 100, 599
 
-// exemplarEvery is how often a series takes a new exemplar. One costs a microsecond and some memory, and Prometheus keeps the newest of a
-// scrape alone.
+// exemplarEvery is how often a series takes a new exemplar. One costs a microsecond and some memory, and a scrape sees one of each bucket
+// alone.
 const exemplarEvery = 100 * time.Millisecond
 
-// exemplarSearch is how soon after a request without a trace another is looked at for one: the look costs as much as a histogram, and a
+// exemplarSearch is how soon after a request without a trace another is looked at for one: the look costs a good part of a histogram, and a
 // service that is not traced would pay it for nothing, each time.
 const exemplarSearch = time.Millisecond
 
@@ -116,14 +117,15 @@ func (m *Metrics) series(template string, method, status int) *series {
 	if index <= lastStatus-firstStatus {
 		code = strconv.Itoa(status)
 	}
-	labels := []string{methods[method], RouteName(template), code}
+	// A label that is no UTF-8 would take all metrics away from whoever scrapes them.
+	labels := []string{methods[method], strings.ToValidUTF8(RouteName(template), "\uFFFD"), code}
 	codes[index].CompareAndSwap(nil, &series{
 		labels: labels, began: time.Now(), duration: newDurations(m.boundaries),
 	})
 	return codes[index].Load()
 }
 
-// all calls do with each series that a request has been counted in.
+// all calls do with each series.
 func (t *table) all(do func(*series)) {
 	routes := t.routes.Load()
 	if routes == nil {

@@ -9,12 +9,15 @@ import (
 // sizeBuckets are in bytes, from what a small answer has to what should have been a stream.
 var sizeBuckets = [...]int64{256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216}
 
+// maxSize is what a size adds to the sum at most, in bytes, 1 TiB. A client may announce any size, and a sum of such lies would be a float
+// that true sizes are too small to change.
+const maxSize = 1 << 40
+
 // sizes counts sizes by bucket, the last for those above all boundaries. A histogram of the library takes any float, keeps its count and its
-// sum at one moment, and costs several times as much; a request is counted in two of these. Here a scrape may see a size in its bucket whose
-// bytes come into the sum with the next.
+// sum at one moment, and costs several times as much; a request is counted in two of these.
 type sizes struct {
 	buckets [len(sizeBuckets) + 1]atomic.Uint64
-	sum     atomic.Uint64
+	sum     total
 }
 
 // observe counts a size in bytes, which must not be negative.
@@ -25,7 +28,7 @@ func (s *sizes) observe(size int64) {
 	}
 	s.buckets[bucket].Add(1)
 	if size > 0 { // most requests have no body
-		s.sum.Add(uint64(size))
+		s.sum.add(float64(min(size, maxSize)))
 	}
 }
 
@@ -56,6 +59,6 @@ func (c *sizesCollector) Collect(found chan<- prometheus.Metric) {
 			upTo[float64(boundary)] = count
 		}
 		count += counted.buckets[len(sizeBuckets)].Load()
-		found <- prometheus.MustNewConstHistogramWithCreatedTimestamp(c.description, count, float64(counted.sum.Load()), upTo, s.began, s.labels...)
+		found <- prometheus.MustNewConstHistogramWithCreatedTimestamp(c.description, count, counted.sum.value(), upTo, s.began, s.labels...)
 	})
 }

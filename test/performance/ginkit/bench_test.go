@@ -112,6 +112,8 @@ func TestResult(t *testing.T) {
 		"metrics that allocate": {change: func(r *result) {
 			r.Metrics.Middlewares[ours] = middlewareResult{Ratio: 1, requestCost: requestCost{Allocs: 1}}
 		}},
+		"metrics of nobody":  {change: func(r *result) { delete(r.Metrics.Middlewares, ours) }},
+		"no others":          {change: func(r *result) { r.Metrics.Middlewares = map[string]middlewareResult{ours: {Ratio: 1}} }},
 		"others as fast":     {change: func(r *result) { r.Metrics.Middlewares["another"] = middlewareResult{Ratio: 1.9} }},
 		"too few requests":   {change: func(r *result) { r.Throughput.Servers["sampleapp"] = serverResult{Ratio: 0.84} }},
 		"ready too late":     {change: func(r *result) { r.Ready.P99Millis++ }},

@@ -85,16 +85,16 @@ func printTargets(out io.Writer, r *result) bool {
 	}
 	fmt.Fprintln(table, "target\twanted\tmeasured\tmet")
 	if m := r.Metrics; m != nil {
-		own := m.Middlewares[ours]
-		line("metrics, ns a request", "at most "+decimal(mostMetricsNanos, 0), decimal(own.Nanos, 0), own.Nanos <= mostMetricsNanos)
-		line("metrics, allocations a request", "0", decimal(own.Allocs, 2), own.Allocs < 0.01)
+		own, there := m.Middlewares[ours]
+		line("metrics, ns a request", "at most "+decimal(mostMetricsNanos, 0), decimal(own.Nanos, 0), there && own.Nanos <= mostMetricsNanos)
+		line("metrics, allocations a request", "0", decimal(own.Allocs, 2), there && own.Allocs < 0.01)
 		next, least := "", math.Inf(1)
 		for name, other := range m.Middlewares {
 			if name != ours && other.Ratio < least {
 				next, least = name, other.Ratio
 			}
 		}
-		line("metrics, times ginkit's of the next, "+next, "at least "+decimal(leastTimesOurs, 0), decimal(least, 1), least >= leastTimesOurs)
+		line("metrics, times ginkit's of the next, "+next, "at least "+decimal(leastTimesOurs, 0), decimal(least, 2), next != "" && least >= leastTimesOurs)
 	}
 	if t := r.Throughput; t != nil {
 		ratio := t.Servers["sampleapp"].Ratio
