@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gin-operator/gin-operator/ginkit/breaker"
 	"github.com/gin-operator/gin-operator/ginkit/health"
 	"github.com/gin-operator/gin-operator/sampleapp/queue"
 	"github.com/gin-operator/gin-operator/sampleapp/users"
@@ -55,11 +56,12 @@ func (s *service) openCache(b *backends) error {
 	if url == "" {
 		return nil
 	}
-	store, err := cache.Open(url, b.users)
+	store, err := cache.Open(url, b.users, cache.WithLog(s.kit.Log()))
 	if err != nil {
 		return err
 	}
 	b.users = store
+	s.kit.Metrics().Registry().MustRegister(breaker.Collector(store.Breaker()))
 	s.count("sampleapp_cache_requests_total", "Users asked for, by what the cache made of it.", map[string]func() int64{
 		"hit":     func() int64 { return store.Stats().Hits },
 		"miss":    func() int64 { return store.Stats().Misses },

@@ -276,7 +276,7 @@ func manyHeaders() string {
 
 // Whatever clients make up, what is counted by it must not grow with it.
 func (a *attacked) manyNames(t *testing.T) {
-	const clients, batches, each = 4, 250, 100
+	const clients, batches, each = 4, 500, 100 // half of them have a path of their own
 	metrics := func() int { return strings.Count(askFor(t, a.at, "/metrics").body, "\n") }
 	memory, series := metric(t, a.at, "process_resident_memory_bytes"), metrics()
 	var all sync.WaitGroup

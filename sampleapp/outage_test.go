@@ -181,6 +181,11 @@ func TestOutageOfRedis(t *testing.T) {
 	at := p.address(t, "PORT")
 	user := create(t, at, "known")
 	v := readAndWrite(t, at, user, false)
+	is := func(state string) func() bool {
+		return func() bool {
+			return metric(t, at, fmt.Sprintf(`circuit_breaker_state{name="redis",state=%q}`, state)) == 1
+		}
+	}
 	outages := map[string]struct{ begin, end func(testing.TB) }{
 		"stopped": {redis.Stop, redis.Start},
 		"killed":  {redis.Kill, redis.Start},
@@ -191,12 +196,14 @@ func TestOutageOfRedis(t *testing.T) {
 			v.more(t, http.StatusOK, 50)
 			outage.begin(t)
 			becomes(t, at, health.Degraded, "cache", "asking Redis")
+			eventually(t, "Redis is left alone", is("open"))
 			alive(t, at, http.StatusOK)
 			v.more(t, http.StatusOK, 100)
 			v.more(t, http.StatusCreated, 20)
 
 			outage.end(t)
 			becomes(t, at, health.OK, "", "")
+			eventually(t, "the circuit closes by itself", is("closed"))
 			eventually(t, "Redis is used again", func() bool { return servers.AskRedis(t, redis, "EXISTS sampleapp:user:v1:"+user) == ":1" })
 		})
 	}

@@ -4,9 +4,9 @@
 // another try makes sense:
 //
 //	Rate, RatePerKey   429 rate_limited
-//	Concurrency        503 overloaded
-//	Timeout            504 timeout
 //	Body               413 body_too_large
+//	Timeout            504 timeout
+//	Concurrency        503 overloaded
 //
 // They belong in this order, the cheapest refusal first and the deadline before the queue, so that waiting counts as well; and on the
 // routes that serve clients, not on those for probes and metrics, which have to be answered most of all when there is too much to do.

@@ -1,6 +1,7 @@
 // Package tracing makes a Gin service take part in OpenTelemetry traces: W3C trace context and baggage come in and go out, each request
 // and each outgoing call is a span, and the spans go to a collector by OTLP over HTTP. The standard environment variables of
-// OpenTelemetry configure it; without an endpoint it is off, and then it costs a request nothing.
+// OpenTelemetry configure it; without an endpoint it is off, and then it costs a request nothing
+// that brings no trace along, and one that does no more than to pass it on.
 //
 // A collector that is slow, broken or gone costs spans and never a request: spans wait in a queue of bounded length, a goroutine sends
 // them, and what can't be sent is dropped and logged, at most once a minute.

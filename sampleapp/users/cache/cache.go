@@ -12,15 +12,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/sony/gobreaker/v2"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/gin-operator/gin-operator/ginkit/breaker"
 	"github.com/gin-operator/gin-operator/sampleapp/users"
 )
 
@@ -49,7 +50,8 @@ type Store struct {
 	ttl         time.Duration
 	timeout     time.Duration
 	loadTimeout time.Duration
-	breaker     *gobreaker.TwoStepCircuitBreaker[any]
+	log         *slog.Logger
+	breaker     *breaker.Breaker
 	loads       singleflight.Group
 	writing     chan struct{}
 	writes      sync.WaitGroup
@@ -77,6 +79,9 @@ func WithTimeout(timeout time.Duration) Option { return func(s *Store) { s.timeo
 
 // WithLoadTimeout sets the bound of a Get in the store, default DefaultLoadTimeout.
 func WithLoadTimeout(timeout time.Duration) Option { return func(s *Store) { s.loadTimeout = timeout } }
+
+// WithLog sets where it is logged that Redis is left alone, and that it is asked again, default slog.Default().
+func WithLog(log *slog.Logger) Option { return func(s *Store) { s.log = log } }
 
 // Get implements users.Store.
 func (s *Store) Get(ctx context.Context, id string) (users.User, error) {
@@ -132,21 +137,19 @@ func (s *Store) load(ctx context.Context, id string) (user users.User, err error
 
 // read asks Redis for a user, unless it is to be left alone.
 func (s *Store) read(ctx context.Context, id string) (users.User, bool) {
-	done, err := s.breaker.Allow()
-	if err != nil {
+	text, err := breaker.Do(s.breaker, ctx, func(ctx context.Context) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		return s.client.Get(ctx, prefix+id).Bytes()
+	})
+	switch {
+	case errors.Is(err, breaker.ErrOpen):
 		s.skipped.Add(1)
 		return users.User{}, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	text, err := s.client.Get(ctx, prefix+id).Bytes()
-	if errors.Is(err, redis.Nil) {
-		done(nil)
+	case errors.Is(err, redis.Nil):
 		s.misses.Add(1)
 		return users.User{}, false
-	}
-	done(err)
-	if err != nil {
+	case err != nil:
 		s.failures.Add(1)
 		return users.User{}, false
 	}
@@ -178,14 +181,13 @@ func (s *Store) write(user users.User) {
 	}
 	s.writes.Go(func() {
 		defer func() { <-s.writing }()
-		done, err := s.breaker.Allow()
-		if err != nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
-		defer cancel()
 		ttl := s.ttl + rand.N(s.ttl/10+1) //nolint:gosec // nobody gains anything by guessing it
-		done(s.client.Set(ctx, prefix+user.ID, text, ttl).Err())
+		// What fails is counted by the breaker, and there is nobody to tell.
+		_, _ = breaker.Do(s.breaker, context.Background(), func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, s.timeout)
+			defer cancel()
+			return s.client.Set(ctx, prefix+user.ID, text, ttl).Result()
+		})
 	})
 }
 
@@ -198,6 +200,9 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Breaker is what keeps Redis from being asked while it does not answer.
+func (s *Store) Breaker() *breaker.Breaker { return s.breaker }
 
 // Stats returns what was counted.
 func (s *Store) Stats() Stats {

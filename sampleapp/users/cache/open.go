@@ -6,12 +6,13 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
-	"github.com/sony/gobreaker/v2"
 
+	"github.com/gin-operator/gin-operator/ginkit/breaker"
 	"github.com/gin-operator/gin-operator/sampleapp/users"
 )
 
@@ -40,12 +41,9 @@ func Open(redisURL string, store users.Store, options ...Option) (*Store, error)
 	config.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	silence()
 	s.client = redis.NewClient(config)
-	s.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
-		Name:        "redis",
-		MaxRequests: 1,
-		Timeout:     retryAfter,
-		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresInARow },
-	})
+	s.breaker = breaker.New("redis", breaker.WithConsecutiveFailures(failuresInARow), breaker.WithFailureRatio(0, 1, time.Second),
+		breaker.WithOpenFor(retryAfter), breaker.WithLogger(s.log),
+		breaker.WithFailure(func(err error) bool { return err != nil && !errors.Is(err, redis.Nil) }))
 	return s, nil
 }
 
