@@ -165,7 +165,7 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 	if worthWarning[after.Reason] && news {
 		r.tell(o, corev1.EventTypeWarning, after.Reason, "Reconcile", after.Message)
 	}
-	r.announceRoute(o, report)
+	r.announceOptional(o, report)
 	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
 		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
 			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
@@ -276,7 +276,7 @@ func nextLook(o *observation, plan rollout.Plan, trouble *problem, report *v1alp
 	if mayHaveTrouble(o, plan, report.Conditions) {
 		after = earliest(after, patience)
 	}
-	after = earliest(after, o.nextRoutesLook())
+	after = earliest(after, o.route.nextLook())
 	if o.gs.Spec.Autoscaling != nil && o.hpa == nil && o.gs.Status.Selector == "" {
 		after = earliest(after, conflictRetry) // the autoscaler waits for the selector in this report, and no event tells of that
 	}

@@ -34,7 +34,7 @@ type Reconciler struct {
 
 	pace   pace
 	held   held
-	routes *routes
+	routes *optionalKind
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
@@ -33,7 +34,7 @@ type observation struct {
 	preview     *corev1.Service
 	hpa         *autoscalingv2.HorizontalPodAutoscaler
 	pdb         *policyv1.PodDisruptionBudget
-	route       routeObservation
+	route       optionalChild[*gatewayv1.HTTPRoute]
 	history     []appsv1.ControllerRevision
 	recorded    map[string]resources.Revision // those of the history that were asked for in this pass
 	state       rollout.Observed

@@ -1,28 +1,21 @@
 package controllers
 
 import (
-	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
 // routed makes a situation one with spec.route and, if Gateways have said something, an HTTPRoute of which they did.
-func routed(known routesState, said ...metav1.ConditionStatus) func(*situation) {
+func routed(known kindState, said ...metav1.ConditionStatus) func(*situation) {
 	return func(s *situation) {
 		s.o.gs.Spec.Route = &v1alpha1.Route{Gateways: []v1alpha1.RouteGateway{{Name: "public"}}}
-		s.o.route = routeObservation{known: known, current: true}
+		s.o.route = optionalChild[*gatewayv1.HTTPRoute]{known: known, wanted: true, current: true}
 		if len(said) == 0 {
 			return
 		}
@@ -72,7 +65,7 @@ func TestRouteIsAcceptedWhereEveryGatewaySaysSo(t *testing.T) {
 		}, metav1.ConditionFalse, "Gateway public: Said: so"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSituation(routed(routesRead, metav1.ConditionTrue))
+			s := newSituation(routed(kindRead, metav1.ConditionTrue))
 			tc.change(s.o.route.live)
 			condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionRouteAccepted)
 			if condition == nil || condition.Status != tc.status || !strings.Contains(condition.Message, tc.says) {
@@ -83,7 +76,7 @@ func TestRouteIsAcceptedWhereEveryGatewaySaysSo(t *testing.T) {
 }
 
 func TestConditionOfARouteGoesWithIt(t *testing.T) {
-	s := newSituation(routed(routesMissing))
+	s := newSituation(routed(kindMissing))
 	s.o.gs.Status = *s.status()
 	s.o.gs.Spec.Route = nil
 	if condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionRouteAccepted); condition != nil {
@@ -94,9 +87,9 @@ func TestConditionOfARouteGoesWithIt(t *testing.T) {
 func TestOldNewsOfARouteIsNoNews(t *testing.T) {
 	for name, change := range map[string]func(*situation){
 		"another spec, and the HTTPRoute is still the old one": func(s *situation) { s.o.route.current = false },
-		"another spec, and HTTPRoutes can't be read":           func(s *situation) { s.o.route = routeObservation{known: routesUnread} },
+		"another spec, and HTTPRoutes can't be read":           func(s *situation) { s.o.route = optionalChild[*gatewayv1.HTTPRoute]{known: kindUnread} },
 	} {
-		s := newSituation(routed(routesRead, metav1.ConditionTrue))
+		s := newSituation(routed(kindRead, metav1.ConditionTrue))
 		s.o.gs.Status = *s.status()
 		s.o.gs.Generation++
 		change(s)
@@ -108,7 +101,7 @@ func TestOldNewsOfARouteIsNoNews(t *testing.T) {
 
 // TestTroubleWithARouteIsItsOwn guards what serves without it.
 func TestTroubleWithARouteIsItsOwn(t *testing.T) {
-	s := newSituation(routed(routesRead))
+	s := newSituation(routed(kindRead))
 	s.o.route.trouble = problemOf(&nameTakenError{kind: "HTTPRoute", name: "hello"})
 	conditions := s.status().Conditions
 	for kind, want := range map[string]metav1.ConditionStatus{
@@ -127,12 +120,12 @@ func TestTroubleWithARouteIsItsOwn(t *testing.T) {
 // is news.
 func TestNothingIsSaidOfRoutesBeforeTheyAreRead(t *testing.T) {
 	for _, before := range []metav1.ConditionStatus{"", metav1.ConditionTrue, metav1.ConditionFalse} {
-		s := newSituation(routed(routesRead, metav1.ConditionTrue))
+		s := newSituation(routed(kindRead, metav1.ConditionTrue))
 		if before != "" {
-			s = newSituation(routed(routesRead, before))
+			s = newSituation(routed(kindRead, before))
 			s.o.gs.Status = *s.status()
 		}
-		s.o.route = routeObservation{known: routesUnread}
+		s.o.route = optionalChild[*gatewayv1.HTTPRoute]{known: kindUnread}
 		want := before
 		if before == "" {
 			want = metav1.ConditionUnknown
@@ -141,52 +134,4 @@ func TestNothingIsSaidOfRoutesBeforeTheyAreRead(t *testing.T) {
 			t.Errorf("it was %q, and is %+v", before, condition)
 		}
 	}
-}
-
-func TestHTTPRoutesAreLookedForAsLittleAsPossible(t *testing.T) {
-	there, failure := false, error(nil)
-	questions, watched := 0, 0
-	informer := controllertest.NewFakeInformer()
-	found := &informertest.FakeInformers{Scheme: gatewayScheme(t), InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{
-		{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}: informer,
-	}}
-	r := &routes{
-		discover: func() (bool, error) { questions++; return there, failure },
-		cache:    found, watch: func() error { watched++; return nil },
-	}
-	now := start
-	expect := func(what string, wanted bool, want routesState, asked int) {
-		t.Helper()
-		got, err := r.state(t.Context(), wanted, now)
-		if got != want || questions != asked || !errors.Is(err, failure) {
-			t.Errorf("%s: %d after %d questions, %v; want %d after %d", what, got, questions, err, want, asked)
-		}
-	}
-	expect("the first pass", false, routesMissing, 1)
-	now = now.Add(time.Hour)
-	expect("nobody wants a route", false, routesMissing, 1)
-	expect("somebody wants one", true, routesMissing, 2)
-	expect("somebody else does", true, routesMissing, 2)
-	now = now.Add(routesAskInterval)
-	failure = errors.New("the API server is away")
-	expect("there is no answer", true, routesUnread, 3)
-	there, failure = true, nil
-	expect("they are there", false, routesUnread, 4)
-	expect("the cache is filling", true, routesUnread, 4)
-	informer.Synced()
-	expect("the cache is full", true, routesRead, 4)
-	r.lost(t.Context(), now)
-	expect("they are gone", true, routesMissing, 4)
-	if watched != 1 {
-		t.Errorf("they are watched %d times", watched)
-	}
-}
-
-func gatewayScheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := gatewayv1.Install(scheme); err != nil {
-		t.Fatal(err)
-	}
-	return scheme
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
@@ -67,7 +68,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err != nil {
 		return err
 	}
-	r.routes, err = newRoutes(mgr, ginServices, owner)
+	r.routes, err = newOptionalKind(mgr, ginServices, owner, httpRoutes, &gatewayv1.HTTPRoute{}, routeNews)
 	return err
 }
 

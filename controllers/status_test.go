@@ -89,10 +89,10 @@ func situations() map[string]struct {
 		"the autoscaler has not reported": {func(s *situation) {
 			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
 		}, "Available=EndpointsReady Ready=Serving", "Serving"},
-		"the cluster has no HTTPRoutes":   {routed(routesMissing), "Available=EndpointsReady Ready=Serving", "Serving"},
-		"there is no HTTPRoute yet":       {routed(routesRead), "Available=EndpointsReady Ready=Serving", "Serving"},
-		"a Gateway takes the HTTPRoute":   {routed(routesRead, metav1.ConditionTrue), "Available=EndpointsReady Ready=Serving RouteAccepted=Accepted", "Serving"},
-		"a Gateway refuses the HTTPRoute": {routed(routesRead, metav1.ConditionFalse), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"the cluster has no HTTPRoutes":   {routed(kindMissing), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"there is no HTTPRoute yet":       {routed(kindRead), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"a Gateway takes the HTTPRoute":   {routed(kindRead, metav1.ConditionTrue), "Available=EndpointsReady Ready=Serving RouteAccepted=Accepted", "Serving"},
+		"a Gateway refuses the HTTPRoute": {routed(kindRead, metav1.ConditionFalse), "Available=EndpointsReady Ready=Serving", "Serving"},
 		"the autoscaler decides": {func(s *situation) {
 			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
 			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
