@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // for a kubeconfig of a cloud, when the manager is run by hand
@@ -32,6 +34,7 @@ import (
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
@@ -139,7 +142,8 @@ func run(ctx context.Context, o options) error {
 		Live:   manager.GetAPIReader(),
 		Clock:  clock.RealClock{},
 
-		GatewayNamespace: o.gatewayNamespace,
+		GatewayNamespace:  o.gatewayNamespace,
+		OperatorNamespace: podNamespace(namespaceFile),
 	}
 	if err := reconciler.SetupWithManager(ctx, manager, o.concurrency); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
@@ -154,12 +158,25 @@ func run(ctx context.Context, o options) error {
 	return manager.Start(ctx)
 }
 
+// namespaceFile is where a pod finds the name of its namespace, beside the token of its ServiceAccount.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// podNamespace returns the namespace of the pod that this process runs in, or "" if it runs in none.
+func podNamespace(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
 // newScheme returns a scheme with the groups that the operator reads and writes. All of Kubernetes' would be megabytes more for the
 // garbage collector to look through.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(appsv1.AddToScheme, autoscalingv1.AddToScheme, autoscalingv2.AddToScheme, coordinationv1.AddToScheme,
-		corev1.AddToScheme, discoveryv1.AddToScheme, eventsv1.AddToScheme, policyv1.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme)
+		corev1.AddToScheme, discoveryv1.AddToScheme, eventsv1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme, gatewayv1.Install,
+		monitoring.AddToScheme, v1alpha1.AddToScheme)
 	return scheme, builder.AddToScheme(scheme)
 }
 

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +126,19 @@ func TestManagerSeesItsOwnWrites(t *testing.T) {
 	got := managerOptions(defaults(), runtime.NewScheme())
 	if got.Client.Cache == nil || got.Client.Cache.EnableReadYourWritesConsistency == nil || !*got.Client.Cache.EnableReadYourWritesConsistency {
 		t.Error("a pass may work on a state older than the one before left")
+	}
+}
+
+func TestPodNamespace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "namespace")
+	if got := podNamespace(file); got != "" {
+		t.Errorf("outside of a pod it is %q", got)
+	}
+	if err := os.WriteFile(file, []byte("operators\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := podNamespace(file); got != "operators" {
+		t.Errorf("in a pod it is %q", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -82,6 +83,8 @@ func keepNeeded(object any) (any, error) {
 		intern(&o.Spec, &o.Status)
 	case *policyv1.PodDisruptionBudget:
 		o.Status = policyv1.PodDisruptionBudgetStatus{}
+		intern(&o.Spec)
+	case *networkingv1.NetworkPolicy:
 		intern(&o.Spec)
 	case *gatewayv1.HTTPRoute:
 		intern(&o.Spec, &o.Status)

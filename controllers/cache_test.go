@@ -11,6 +11,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 // fresh returns a text that shares its memory with no other.
@@ -114,6 +116,18 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 		"a ConfigMap":               {&corev1.ConfigMap{Data: map[string]string{"A": "b"}, Immutable: new(true)}, &corev1.ConfigMap{Immutable: new(true)}},
 		"a PodDisruptionBudget": {
 			&policyv1.PodDisruptionBudget{Status: policyv1.PodDisruptionBudgetStatus{CurrentHealthy: 3}}, &policyv1.PodDisruptionBudget{},
+		},
+		"a NetworkPolicy": {
+			&networkingv1.NetworkPolicy{Spec: networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{
+				From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}},
+			}}}},
+			&networkingv1.NetworkPolicy{Spec: networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{
+				From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}},
+			}}}},
+		},
+		"a PodMonitor": {
+			&monitoring.PodMonitor{Spec: runtime.RawExtension{Raw: []byte(`{"sampleLimit":7}`)}},
+			&monitoring.PodMonitor{Spec: runtime.RawExtension{Raw: []byte(`{"sampleLimit":7}`)}},
 		},
 		"a ControllerRevision": {
 			&appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: []byte("{}")}, Revision: 3},

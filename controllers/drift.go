@@ -186,6 +186,7 @@ func containsItems(actual, want []any) bool {
 // atomic are the fields that server-side apply takes as a whole: what somebody adds to one is a change of what is owned.
 var atomic = map[string]bool{
 	"parentRefs": true, "hostnames": true, "rules": true, // of an HTTPRoute
+	"podSelector": true, "ingress": true, "podMetricsEndpoints": true, // of a NetworkPolicy and a PodMonitor
 	"selector": true, "nodeSelector": true, "labelSelector": true, "scaleTargetRef": true, "secretKeyRef": true, "configMapKeyRef": true,
 }
 

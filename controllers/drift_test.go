@@ -1,25 +1,48 @@
 package controllers
 
 import (
+	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
+// containment is whether actual has everything that is in want, both in YAML.
+type containment struct {
+	actual, want string
+	expected     bool
+}
+
+func (c containment) expect(t *testing.T) {
+	t.Helper()
+	var actual, want any
+	for text, into := range map[string]*any{c.actual: &actual, c.want: &want} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.actual == c.want {
+		actual = want
+	}
+	if got := contains(actual, want); got != c.expected {
+		t.Errorf("contains(%s, %s) = %t", c.actual, c.want, got)
+	}
+}
+
 func TestContains(t *testing.T) {
-	for name, tc := range map[string]struct {
-		actual, want string
-		expected     bool
-	}{
+	for name, tc := range map[string]containment{
 		"a field of others is none of our business": {`{spec: {replicas: 1, paused: true}}`, `{spec: {replicas: 1}}`, true},
 		"a value that somebody changed":             {`{spec: {replicas: 2}}`, `{spec: {replicas: 1}}`, false},
 		"a field that somebody removed":             {`{spec: {}}`, `{spec: {replicas: 1}}`, false},
@@ -52,6 +75,17 @@ func TestContains(t *testing.T) {
 			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 2}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`,
 			`{topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, maxSkew: 1}, {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, maxSkew: 1}]}`, false,
 		},
+		"two ports with one number, which their names tell apart": {
+			`{ports: [{name: b, containerPort: 80}, {name: a, containerPort: 80}]}`, `{ports: [{name: a, containerPort: 80}, {name: b, containerPort: 80}]}`, true,
+		},
+	} {
+		t.Run(name, tc.expect)
+	}
+}
+
+// TestContainsAllOfWhatBelongsToOneWriter: whatever somebody adds to it is a change.
+func TestContainsAllOfWhatBelongsToOneWriter(t *testing.T) {
+	for name, tc := range map[string]containment{
 		"an HTTPRoute as the API server completes it": {
 			`{rules: [{backendRefs: [{name: s, port: 80, weight: 1}]}], useDefaultGateways: All}`, `{rules: [{backendRefs: [{name: s, port: 80, weight: 1}]}]}`, true,
 		},
@@ -66,24 +100,26 @@ func TestContains(t *testing.T) {
 		},
 		"a Gateway that somebody added to an HTTPRoute": {`{parentRefs: [{name: a}, {name: b}]}`, `{parentRefs: [{name: a}]}`, false},
 		"a host that somebody added to an HTTPRoute":    {`{hostnames: [a, b]}`, `{hostnames: [a]}`, false},
-		"two ports with one number, which their names tell apart": {
-			`{ports: [{name: b, containerPort: 80}, {name: a, containerPort: 80}]}`, `{ports: [{name: a, containerPort: 80}, {name: b, containerPort: 80}]}`, true,
+		"somebody whom a policy lets in, too": {
+			`{ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http, protocol: TCP}]}]}`,
+			`{ingress: [{from: [{podSelector: {}}], ports: [{port: http, protocol: TCP}]}]}`, false,
+		},
+		"a rule that somebody added to a policy": {`{ingress: [{from: [{podSelector: {}}]}, {}]}`, `{ingress: [{from: [{podSelector: {}}]}]}`, false},
+		"a policy that somebody had select other pods": {
+			`{podSelector: {matchLabels: {a: b}, matchExpressions: [{key: c, operator: Exists}]}}`, `{podSelector: {matchLabels: {a: b}}}`, false,
+		},
+		"a policy as the API server has it": {
+			`{policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {}}], ports: [{port: http, protocol: TCP}]}]}`,
+			`{policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {}}], ports: [{port: http, protocol: TCP}]}]}`, true,
+		},
+		"a setting that somebody added to an endpoint of a PodMonitor": {
+			`{podMetricsEndpoints: [{port: http, path: /metrics, interval: 1s}]}`, `{podMetricsEndpoints: [{port: http, path: /metrics}]}`, false,
+		},
+		"a limit that somebody added beside the endpoints": {
+			`{sampleLimit: 7, podMetricsEndpoints: [{port: http, path: /metrics}]}`, `{podMetricsEndpoints: [{port: http, path: /metrics}]}`, true,
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var actual, want any
-			for text, into := range map[string]*any{tc.actual: &actual, tc.want: &want} {
-				if err := yaml.Unmarshal([]byte(text), into); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if tc.actual == tc.want {
-				actual = want
-			}
-			if got := contains(actual, want); got != tc.expected {
-				t.Errorf("contains(%s, %s) = %t", tc.actual, tc.want, got)
-			}
-		})
+		t.Run(name, tc.expect)
 	}
 }
 
@@ -125,6 +161,33 @@ func TestHolds(t *testing.T) {
 				t.Errorf("holds = %t, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestHoldsWhatIsRaw: the spec of a PodMonitor is kept as the API server sends it, with fields that no type here has.
+func TestHoldsWhatIsRaw(t *testing.T) {
+	gs := service()
+	gs.Spec.Monitoring.Type = v1alpha1.MonitoringPodMonitor
+	wanted := resources.PodMonitor(gs, []string{"http"})
+	spec, err := json.Marshal(wanted.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		spec     string
+		expected bool
+	}{
+		"as it was applied":                       {string(spec), true},
+		"with a field of others":                  {strings.Replace(string(spec), "{", `{"sampleLimit":7,`, 1), true},
+		"with an endpoint that somebody switched": {strings.Replace(string(spec), `"path":"/metrics"`, `"path":"/metrics","scheme":"https"`, 1), false},
+		"for other pods":                          {strings.Replace(string(spec), "uid-1", "uid-2", 1), false},
+		"emptied":                                 {`{}`, false},
+	} {
+		live := &monitoring.PodMonitor{ObjectMeta: ownedBy(gs, "hello"), Spec: runtime.RawExtension{Raw: []byte(tc.spec)}}
+		live.Labels, live.Annotations = maps.Clone(wanted.Labels), map[string]string{annotationIntent: "hash"}
+		if got, err := holds(live, wanted, "hash"); err != nil || got != tc.expected {
+			t.Errorf("%s: holds = %t, %v", name, got, err)
+		}
 	}
 }
 

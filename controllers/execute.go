@@ -26,6 +26,8 @@ import (
 // before the pods that need it, the colour that serves before the other one, pods before the traffic to them, and what nobody needs any
 // more last. What fails stops no more than what builds on it: traffic does not move, and all else is kept in order.
 func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.Plan) (rollout.Plan, error) {
+	// Who may reach the pods is settled before there are any. Like all that is not about traffic, it holds up nothing where it fails.
+	policy := r.applyPolicy(ctx, o)
 	var failures []error
 	for _, color := range []v1alpha1.Color{plan.Active, plan.Active.Other()} {
 		if target, planned := plan.Colors[color]; planned {
@@ -47,8 +49,9 @@ func (r *Reconciler) execute(ctx context.Context, o *observation, plan rollout.P
 	case plan.Active != o.state.Selected:
 		r.pace.switched(client.ObjectKeyFromObject(o.gs), o.state.Now)
 	}
-	failures = append(failures, failure, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, plan.Active), r.pruneHistory(ctx, o, plan))
+	failures = append(failures, failure, policy, r.applyAutoscaler(ctx, o), r.applyBudget(ctx, o, plan.Active), r.pruneHistory(ctx, o, plan))
 	r.applyRoute(ctx, o)
+	r.applyMonitor(ctx, o)
 	return plan, errors.Join(failures...)
 }
 
@@ -68,10 +71,12 @@ func stay(o *observation, plan rollout.Plan) rollout.Plan {
 }
 
 func (r *Reconciler) applyActive(ctx context.Context, o *observation, plan rollout.Plan) error {
+	ports := o.portsOf(plan.Colors[plan.Active].Revision)
+	_, metricsPort := resources.MetricsPort(ports)
 	wanted := recipe[*corev1ac.ServiceApplyConfiguration]{
-		from: fmt.Sprintf("%s %t", plan.Active, plan.Both),
+		from: fmt.Sprintf("%s %t %d", plan.Active, plan.Both, metricsPort),
 		build: func() *corev1ac.ServiceApplyConfiguration {
-			return resources.ActiveService(o.gs, plan.Active, plan.Both)
+			return resources.ActiveService(o.gs, plan.Active, plan.Both, ports)
 		},
 	}
 	return apply(ctx, r, o.gs, wanted, o.active, sameVersion)

@@ -276,7 +276,7 @@ func nextLook(o *observation, plan rollout.Plan, trouble *problem, report *v1alp
 	if mayHaveTrouble(o, plan, report.Conditions) {
 		after = earliest(after, patience)
 	}
-	after = earliest(after, o.route.nextLook())
+	after = earliest(after, earliest(o.route.nextLook(), o.monitor.nextLook()))
 	if o.gs.Spec.Autoscaling != nil && o.hpa == nil && o.gs.Status.Selector == "" {
 		after = earliest(after, conflictRetry) // the autoscaler waits for the selector in this report, and no event tells of that
 	}

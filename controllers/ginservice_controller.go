@@ -31,10 +31,13 @@ type Reconciler struct {
 	Analysis Analysis
 	// GatewayNamespace is where the Gateways of spec.route are. Default: in the namespace of each GinService.
 	GatewayNamespace string
+	// OperatorNamespace is where the pods of the operator are, which the NetworkPolicies of GinServices let in. Default: gin-operator-system.
+	OperatorNamespace string
 
-	pace   pace
-	held   held
-	routes *optionalKind
+	pace     pace
+	held     held
+	routes   *optionalKind
+	monitors *optionalKind
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 // The predicates below let through what a pass would see, and nothing else: most of what Kubernetes reports of a child while its pods
@@ -65,6 +66,9 @@ var endpointNews = news(func(before, after *discoveryv1.EndpointSlice) bool {
 
 // budgetNews leaves out how many pods may be evicted at the moment.
 var budgetNews = news(func(before, after *policyv1.PodDisruptionBudget) bool { return before.Generation != after.Generation })
+
+// monitorNews leaves out which Prometheus has taken a PodMonitor.
+var monitorNews = news(func(before, after *monitoring.PodMonitor) bool { return before.Generation != after.Generation })
 
 // scalingNews leaves out the measurements that an autoscaler reports every few seconds.
 var scalingNews = news(func(before, after *autoscalingv2.HorizontalPodAutoscaler) bool {

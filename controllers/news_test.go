@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 // TestDeploymentNews: a report that changes nothing of what a pass sees starts none, and everything else does.
@@ -88,6 +89,16 @@ func TestBudgetNews(t *testing.T) {
 			t.Errorf("%s: Update = %t, want %t", name, got, tc.news)
 		}
 	}
+}
+
+func TestMonitorNews(t *testing.T) {
+	base := &monitoring.PodMonitor{ObjectMeta: ownedBy(service(), "hello")}
+	base.Generation = 1
+	expectNews(t, monitorNews, base, map[string]change[*monitoring.PodMonitor]{
+		"that a Prometheus has taken it": {func(m *monitoring.PodMonitor) { m.ResourceVersion = "2" }, false},
+		"its spec":                       {func(m *monitoring.PodMonitor) { m.Generation = 2 }, true},
+		"its owner":                      {func(m *monitoring.PodMonitor) { m.OwnerReferences = nil }, true},
+	})
 }
 
 func TestStatusLost(t *testing.T) {

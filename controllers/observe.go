@@ -12,6 +12,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 	"github.com/gin-operator/gin-operator/controllers/resources/names"
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
@@ -34,7 +36,9 @@ type observation struct {
 	preview     *corev1.Service
 	hpa         *autoscalingv2.HorizontalPodAutoscaler
 	pdb         *policyv1.PodDisruptionBudget
+	policy      *networkingv1.NetworkPolicy
 	route       optionalChild[*gatewayv1.HTTPRoute]
+	monitor     optionalChild[*monitoring.PodMonitor]
 	history     []appsv1.ControllerRevision
 	recorded    map[string]resources.Revision // those of the history that were asked for in this pass
 	state       rollout.Observed
@@ -67,13 +71,19 @@ func (r *Reconciler) observe(ctx context.Context, gs *v1alpha1.GinService) (*obs
 	if o.pdb, err = read(ctx, r.Client, gs, names.PodDisruptionBudget(gs.Name), &policyv1.PodDisruptionBudget{}); err != nil {
 		return nil, err
 	}
+	if o.policy, err = read(ctx, r.Client, gs, names.NetworkPolicy(gs.Name), &networkingv1.NetworkPolicy{}); err != nil {
+		return nil, err
+	}
 	if o.history, err = r.readHistory(ctx, gs); err != nil {
 		return nil, err
 	}
 	if err := r.observeRoute(ctx, o); err != nil {
 		return nil, err
 	}
-	return o, r.observeState(ctx, o)
+	if err := r.observeState(ctx, o); err != nil {
+		return nil, err
+	}
+	return o, r.observeMonitor(ctx, o)
 }
 
 // read reads one child from the cache, or nil where there is none. What the cache holds under the name of a child but this GinService

@@ -297,7 +297,7 @@ func (c *optionalChild[L]) tell(all *conditions, condition *metav1.Condition, mi
 
 // announceOptional tells what keeps children of optional kinds from being of use.
 func (r *Reconciler) announceOptional(o *observation, report *v1alpha1.GinServiceStatus) {
-	for _, about := range []struct{ condition, action string }{{v1alpha1.ConditionRouteAccepted, "Route"}} {
+	for _, about := range []struct{ condition, action string }{{v1alpha1.ConditionRouteAccepted, "Route"}, {v1alpha1.ConditionMonitored, "Monitor"}} {
 		before := apimeta.FindStatusCondition(o.gs.Status.Conditions, about.condition)
 		after := apimeta.FindStatusCondition(report.Conditions, about.condition)
 		if after != nil && after.Status == metav1.ConditionFalse && (before == nil || before.Reason != after.Reason || before.Message != after.Message) {

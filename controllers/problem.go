@@ -129,6 +129,8 @@ var specFields = []struct {
 	{child: "spec.template.spec.", spec: "spec."},
 	{child: "spec.metrics", spec: "spec.autoscaling.metrics"},
 	{child: "spec.behavior", spec: "spec.autoscaling.behavior"},
+	{child: "spec.ingress[1].from[", spec: "spec.network.metricsFrom["},
+	{child: "spec.ingress[2].from[", spec: "spec.network.ingressFrom["},
 	{child: "spec.parentRefs", spec: "spec.route.gateways"},
 	{child: "spec.hostnames", spec: "spec.route.hostnames"},
 	{child: "spec.rules[0].matches", spec: "spec.route.preview"},

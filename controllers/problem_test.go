@@ -83,6 +83,8 @@ func TestRefusalNamesFieldsOfSpec(t *testing.T) {
 		"spec.template.spec.tolerations[0].operator":                             "spec.scheduling.tolerations[0].operator",
 		"spec.template.spec.serviceAccountName":                                  "spec.serviceAccountName",
 		"spec.metrics[1].object.metric.selector.matchExpressions[0].operator":    "spec.autoscaling.metrics[1].object.metric.selector.matchExpressions[0].operator",
+		"spec.ingress[1].from[0].podSelector.matchLabels":                        "spec.network.metricsFrom[0].podSelector.matchLabels",
+		"spec.ingress[2].from[3].ipBlock.except[1]":                              "spec.network.ingressFrom[3].ipBlock.except[1]",
 		"metadata.annotations":                                                   "metadata.annotations",
 	} {
 		if got := specField(child); got != spec {

@@ -9,6 +9,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -22,6 +23,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 // reconcileTimeout ends a pass that hangs. What it has written stays, and the next one goes on from there.
@@ -58,6 +60,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 		Owns(&appsv1.ControllerRevision{}, builder.WithPredicates(notCreated)).
 		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(notCreated, budgetNews)).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(notCreated, scalingNews)).
+		Owns(&networkingv1.NetworkPolicy{}, builder.WithPredicates(notCreated)).
 		Watches(&discoveryv1.EndpointSlice{}, progress(handler.EnqueueRequestsFromMapFunc(serviceOfSlice)), builder.WithPredicates(endpointNews)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
@@ -68,7 +71,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, con
 	if err != nil {
 		return err
 	}
-	r.routes, err = newOptionalKind(mgr, ginServices, owner, httpRoutes, &gatewayv1.HTTPRoute{}, routeNews)
+	if r.routes, err = newOptionalKind(mgr, ginServices, owner, httpRoutes, &gatewayv1.HTTPRoute{}, routeNews); err != nil {
+		return err
+	}
+	r.monitors, err = newOptionalKind(mgr, ginServices, owner, podMonitors, &monitoring.PodMonitor{}, monitorNews)
 	return err
 }
 

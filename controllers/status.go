@@ -84,8 +84,10 @@ func (c *conditions) set() {
 	})
 	taken := c.trouble != nil && c.trouble.reason == v1alpha1.ReasonNameTaken
 	conflict := metav1.Condition{Type: v1alpha1.ConditionNameConflict, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNameTaken, Message: ready.Message}
-	if own := c.route.trouble; own != nil && own.reason == v1alpha1.ReasonNameTaken && !taken {
-		taken, conflict.Message = true, own.message
+	for _, own := range []*problem{c.route.trouble, c.monitor.trouble} {
+		if own != nil && own.reason == v1alpha1.ReasonNameTaken && !taken {
+			taken, conflict.Message = true, own.message
+		}
 	}
 	c.putWhile(taken, conflict)
 	if c.gs.Spec.Autoscaling == nil {
@@ -97,6 +99,11 @@ func (c *conditions) set() {
 		apimeta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionRouteAccepted)
 	} else {
 		c.put(c.routeAccepted())
+	}
+	if c.gs.Spec.Monitoring.Type != v1alpha1.MonitoringPodMonitor {
+		apimeta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionMonitored)
+	} else {
+		c.put(c.monitored())
 	}
 }
 

@@ -93,6 +93,9 @@ func situations() map[string]struct {
 		"there is no HTTPRoute yet":       {routed(kindRead), "Available=EndpointsReady Ready=Serving", "Serving"},
 		"a Gateway takes the HTTPRoute":   {routed(kindRead, metav1.ConditionTrue), "Available=EndpointsReady Ready=Serving RouteAccepted=Accepted", "Serving"},
 		"a Gateway refuses the HTTPRoute": {routed(kindRead, metav1.ConditionFalse), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"the cluster has no PodMonitors":  {watchedBy(kindMissing, false), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"there is no PodMonitor yet":      {watchedBy(kindRead, false), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"there is a PodMonitor":           {watchedBy(kindRead, true), "Available=EndpointsReady Monitored=PodMonitorWritten Ready=Serving", "Serving"},
 		"the autoscaler decides": {func(s *situation) {
 			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
 			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}

@@ -20,6 +20,9 @@ const (
 	// ConditionRouteAccepted is True when every Gateway of spec.route takes the HTTPRoute. It is present only with spec.route, and has no
 	// part in Ready: the Services serve whether or not a Gateway sends them requests.
 	ConditionRouteAccepted = "RouteAccepted"
+	// ConditionMonitored is True when the PodMonitor of spec.monitoring is there. It is present only with type PodMonitor, and has no part in
+	// Ready: the Services serve whether or not somebody measures. What Prometheus makes of a PodMonitor, nothing in the cluster tells.
+	ConditionMonitored = "Monitored"
 	// ConditionNameConflict is present, and True, while the name of a child is taken by something that this GinService does not
 	// control. The operator leaves that object alone.
 	ConditionNameConflict = "NameConflict"
@@ -71,4 +74,10 @@ const (
 	ReasonGatewayUnknown = "GatewayUnknown"
 	// ReasonGatewayAPIMissing says that the cluster has no HTTPRoutes.
 	ReasonGatewayAPIMissing = "GatewayAPIMissing"
+	// ReasonPodMonitorWritten says that the PodMonitor is there as spec.monitoring asks for it.
+	ReasonPodMonitorWritten = "PodMonitorWritten"
+	// ReasonPodMonitorUnknown says that the PodMonitor is not written yet, or can't be read yet.
+	ReasonPodMonitorUnknown = "PodMonitorUnknown"
+	// ReasonPodMonitorsMissing says that the cluster has no PodMonitors.
+	ReasonPodMonitorsMissing = "PodMonitorsMissing"
 )

@@ -79,6 +79,16 @@ type GinServiceSpec struct {
 	// +optional
 	Route *Route `json:"route,omitempty"`
 
+	// network makes a NetworkPolicy that lets nobody reach the pods but those it names. Default: none, so that who may call is not restricted
+	// by this GinService.
+	// +optional
+	Network *Network `json:"network,omitempty"`
+
+	// monitoring says how Prometheus finds the pods. Default: by annotations of the Service that takes the traffic.
+	// +optional
+	// +kubebuilder:default={}
+	Monitoring Monitoring `json:"monitoring,omitzero"`
+
 	// strategy says how a new revision replaces the old one. Default: blue/green with automatic promotion.
 	// +optional
 	// +kubebuilder:default={}

@@ -206,7 +206,7 @@ func TestSelectorsSelectOneColourOfOneGinService(t *testing.T) {
 		selectors := map[string]labels.Selector{
 			"/scale":          scale,
 			"Deployment":      labels.SelectorFromSet(Deployment(gs, color, rev, 1).Spec.Selector.MatchLabels),
-			"active Service":  labels.SelectorFromSet(ActiveService(gs, color, false).Spec.Selector),
+			"active Service":  labels.SelectorFromSet(ActiveService(gs, color, false, gs.Spec.Ports).Spec.Selector),
 			"preview Service": labels.SelectorFromSet(PreviewService(gs, color, rev.Name).Spec.Selector),
 		}
 		for name, selector := range selectors {

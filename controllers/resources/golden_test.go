@@ -12,11 +12,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -65,8 +67,8 @@ func children(tb testing.TB, gs *v1alpha1.GinService) []child {
 	built := []child{
 		{"Deployment", Deployment(gs, v1alpha1.Blue, rev, 3), &appsv1.Deployment{}},
 		{"ControllerRevision", history, &appsv1.ControllerRevision{}},
-		{"active Service", ActiveService(gs, v1alpha1.Blue, false), &corev1.Service{}},
-		{"active Service of both", ActiveService(gs, v1alpha1.Blue, true), &corev1.Service{}},
+		{"active Service", ActiveService(gs, v1alpha1.Blue, false, gs.Spec.Ports), &corev1.Service{}},
+		{"active Service of both", ActiveService(gs, v1alpha1.Blue, true, gs.Spec.Ports), &corev1.Service{}},
 		{"preview Service", PreviewService(gs, v1alpha1.Blue, rev.Name), &corev1.Service{}},
 	}
 	if intent := ConfigMap(gs, rev); intent != nil {
@@ -80,6 +82,13 @@ func children(tb testing.TB, gs *v1alpha1.GinService) []child {
 	}
 	if intent := HTTPRoute(gs, "gateways"); intent != nil {
 		built = append(built, child{"HTTPRoute", intent, &gatewayv1.HTTPRoute{}})
+	}
+	metricsPort, _ := MetricsPort(gs.Spec.Ports)
+	if intent := NetworkPolicy(gs, "operators", []string{metricsPort}); intent != nil {
+		built = append(built, child{"NetworkPolicy", intent, &networkingv1.NetworkPolicy{}})
+	}
+	if intent := PodMonitor(gs, []string{metricsPort}); intent != nil {
+		built = append(built, child{"PodMonitor", intent, &monitoring.PodMonitor{}})
 	}
 	return built
 }

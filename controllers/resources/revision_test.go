@@ -25,6 +25,7 @@ func TestRevisionNamesAreFixed(t *testing.T) {
 	want := map[string]string{
 		"config-as-files":  "wzw4rcdzgx",
 		"everything":       "kq9f4w68ks",
+		"guarded":          "h5zs4bq4tn",
 		"metrics":          "qsjqqwwnr9",
 		"minimal":          "qsjqqwwnr9",
 		"nothing-optional": "qsjqqwwnr9",

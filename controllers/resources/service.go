@@ -18,14 +18,16 @@ const (
 const AnnotationServing = "apps.gin-operator.dev/serving"
 
 // ActiveService is the Service that takes the traffic, with all of it going to color, or to both colours alike. Only the http port is on
-// it: metrics are for those inside the cluster who ask each pod.
-func ActiveService(gs *v1alpha1.GinService, color v1alpha1.Color, both bool) *corev1ac.ServiceApplyConfiguration {
+// it: metrics are for those inside the cluster who ask each pod. ports are those of the revision that color holds.
+func ActiveService(gs *v1alpha1.GinService, color v1alpha1.Color, both bool, ports v1alpha1.Ports) *corev1ac.ServiceApplyConfiguration {
 	s := &gs.Spec.Service
 	serviceType := corev1.ServiceTypeClusterIP
 	if s.Type != "" {
 		serviceType = corev1.ServiceType(s.Type)
 	}
-	service := baseService(gs, names.ActiveService(gs.Name), v1alpha1.RoleActive).WithAnnotations(s.Annotations)
+	service := baseService(gs, names.ActiveService(gs.Name), v1alpha1.RoleActive).
+		WithAnnotations(scrapeAnnotations(gs, ports)).
+		WithAnnotations(s.Annotations)
 	selector := SelectorLabels(gs, color)
 	if both {
 		delete(selector, v1alpha1.LabelColor)

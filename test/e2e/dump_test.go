@@ -24,7 +24,7 @@ func dump(ctx context.Context) {
 	Expect(os.MkdirAll(folder, 0o755)).To(Succeed())
 	for file, arguments := range map[string][]string{
 		"ginservices.yaml":    {"get", "ginservices", "-A", "-o", "yaml"},
-		"objects.txt":         {"get", "ginservices,deployments,replicasets,pods,services,endpointslices,horizontalpodautoscalers,poddisruptionbudgets,configmaps,controllerrevisions", "-A", "-o", "wide"},
+		"objects.txt":         {"get", "ginservices,deployments,replicasets,pods,services,endpointslices,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies,configmaps,controllerrevisions", "-A", "-o", "wide"},
 		"children.yaml":       {"get", "deployments,pods,services,endpointslices,horizontalpodautoscalers", "-A", "-l", "app.kubernetes.io/managed-by=gin-operator", "-o", "yaml"},
 		"described.txt":       {"describe", "ginservices,pods", "-A"},
 		"events.txt":          {"get", "events", "-A", "--sort-by=.metadata.creationTimestamp"},

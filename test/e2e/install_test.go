@@ -87,7 +87,7 @@ func tracesOfOperator(ctx context.Context) ([]string, error) {
 
 // childrenIn lists what GinServices have, or had, made in a namespace: by their labels, and what those made in turn.
 func childrenIn(ctx context.Context, namespace string) ([]string, error) {
-	kinds := "deployments,replicasets,pods,services,endpointslices,configmaps,controllerrevisions,horizontalpodautoscalers,poddisruptionbudgets"
+	kinds := "deployments,replicasets,pods,services,endpointslices,configmaps,controllerrevisions,horizontalpodautoscalers,poddisruptionbudgets,networkpolicies"
 	return namesOf(ctx, kinds, "-n", namespace, "-l", "app.kubernetes.io/managed-by=gin-operator")
 }
 

@@ -18,6 +18,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -27,6 +28,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 )
 
 // Observer watches one GinService.
@@ -56,7 +58,7 @@ func Observe(c client.WithWatch, namespace, name string) (*Observer, error) {
 	for _, list := range watched() {
 		// What is there already comes as an addition, with the version of its last change.
 		w, err := c.Watch(ctx, list, client.InNamespace(namespace))
-		if _, optional := list.(*gatewayv1.HTTPRouteList); optional && (apimeta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+		if isOptional(list) && (apimeta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
 			continue
 		}
 		if err != nil {
@@ -79,7 +81,17 @@ func watched() []client.ObjectList {
 	return []client.ObjectList{
 		&v1alpha1.GinServiceList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{}, &discoveryv1.EndpointSliceList{},
 		&corev1.ConfigMapList{}, &appsv1.ControllerRevisionList{}, &autoscalingv2.HorizontalPodAutoscalerList{},
-		&policyv1.PodDisruptionBudgetList{}, &gatewayv1.HTTPRouteList{},
+		&policyv1.PodDisruptionBudgetList{}, &networkingv1.NetworkPolicyList{}, &gatewayv1.HTTPRouteList{}, &monitoring.PodMonitorList{},
+	}
+}
+
+// isOptional reports whether a cluster need not have a kind.
+func isOptional(list client.ObjectList) bool {
+	switch list.(type) {
+	case *gatewayv1.HTTPRouteList, *monitoring.PodMonitorList:
+		return true
+	default:
+		return false
 	}
 }
 

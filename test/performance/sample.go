@@ -86,7 +86,7 @@ func (w *workload) floorObjects(namespace, name string, color v1alpha1.Color) (*
 		{record, &set.history},
 		{resources.Deployment(gs, color, revision, 1), &set.deployment},
 		{resources.PreviewService(gs, color, revision.Name), &set.preview},
-		{resources.ActiveService(gs, color, false), &set.active},
+		{resources.ActiveService(gs, color, false, gs.Spec.Ports), &set.active},
 		{resources.HorizontalPodAutoscaler(gs), &set.autoscaler},
 	} {
 		text, err := json.Marshal(made.from)

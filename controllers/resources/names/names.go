@@ -25,3 +25,9 @@ func PodDisruptionBudget(name string) string { return name }
 
 // HTTPRoute is the name of the route of the Gateway API.
 func HTTPRoute(name string) string { return name }
+
+// NetworkPolicy is the name of the policy that says who may reach the pods.
+func NetworkPolicy(name string) string { return name }
+
+// PodMonitor is the name of the PodMonitor of prometheus-operator.
+func PodMonitor(name string) string { return name }

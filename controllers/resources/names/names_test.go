@@ -22,6 +22,8 @@ func TestNamesOfTheLongestGinServiceFit(t *testing.T) {
 			"HorizontalPodAutoscaler": HorizontalPodAutoscaler(name),
 			"PodDisruptionBudget":     PodDisruptionBudget(name),
 			"HTTPRoute":               HTTPRoute(name),
+			"NetworkPolicy":           NetworkPolicy(name),
+			"PodMonitor":              PodMonitor(name),
 		}
 		for child, got := range children {
 			if problems := validation.IsDNS1035Label(got); len(problems) > 0 {

@@ -38,6 +38,10 @@ var _ = Describe("A manifest that keeps the rules", func() {
 		Entry("autoscaling without metrics", `{image: app, autoscaling: {maxReplicas: 3}}`),
 		Entry("a toleration of everything on purpose", `{image: app, scheduling: {tolerations: [{operator: Exists}]}}`),
 		Entry("an annotation with a prefix in upper case", `{image: app, service: {annotations: {Example.com/Scheme: internal}}}`),
+		Entry("nobody who may call", `{image: app, network: {}}`),
+		Entry("everybody in the cluster, and an address", `{image: app, network: {ingressFrom: [{namespaceSelector: {}}, {ipBlock: {cidr: 192.0.2.7/32}}]}}`),
+		Entry("all addresses but some", `{image: app, network: {ingressFrom: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}, {ipBlock: {cidr: "::/0", except: ["fc00::/7"]}}]}}`),
+		Entry("a PodMonitor", `{image: app, monitoring: {type: PodMonitor, labels: {release: prometheus, example.com/team: ""}}}`),
 		Entry("one volume mounted twice", `{image: app, volumes: [{name: d, emptyDir: {}}], volumeMounts: [{name: d, mountPath: /a}, {name: d, mountPath: /b}]}`),
 	)
 
@@ -59,6 +63,8 @@ var _ = Describe("A manifest that keeps the rules", func() {
 drainSeconds: 5
 image: app
 minReadySeconds: 0
+monitoring:
+  type: Annotations
 ports:
   http: 8080
 probes: {}
@@ -77,6 +83,14 @@ strategy:
   type: BlueGreen
 terminationGracePeriodSeconds: 30
 `))
+	})
+
+	It("gets the namespace monitoring as the one that may scrape", func(ctx context.Context) {
+		created, err := resources.Namespace(namespace).Create(ctx, withSpec(`{image: app, network: {}}`), metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(created.Object["spec"]).To(HaveKeyWithValue("network", map[string]any{"metricsFrom": []any{map[string]any{
+			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "monitoring"}},
+		}}}))
 	})
 
 	It("gets one replica as the autoscaler's minimum", func(ctx context.Context) {
@@ -163,6 +177,15 @@ func longest() string {
 	}
 	fmt.Fprintln(&b, "service:")
 	list("  annotations", 64, "    example.com/"+strings.Repeat("a", 50)+"%d: "+strings.Repeat("v", 3000)+"\n")
+	fmt.Fprintln(&b, "network:")
+	for _, from := range []string{"ingressFrom", "metricsFrom"} {
+		fmt.Fprintf(&b, "  %s:\n", from)
+		for range 32 {
+			list("  - ipBlock:\n      cidr: 2001:db8::/32\n      except", 32, "      - 2001:db8:0000:0000:0000:0000:ffff:%d/128\n")
+		}
+	}
+	fmt.Fprintln(&b, "monitoring:\n  type: PodMonitor")
+	list("  labels", 16, "    example.com/"+strings.Repeat("l", 50)+"%d: "+strings.Repeat("v", 63)+"\n")
 	fmt.Fprintln(&b, "scheduling:")
 	list("  nodeSelector", 64, "    example.com/"+strings.Repeat("n", 50)+"%d: "+strings.Repeat("v", 63)+"\n")
 	list("  tolerations", 64, "  - {key: k%d, operator: Exists}\n")

@@ -14,17 +14,20 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 	"github.com/gin-operator/gin-operator/test/kubelet"
 )
 
@@ -106,6 +109,21 @@ func managerRole() *rbacv1.ClusterRole {
 	return role
 }
 
+// grant makes an account that may do in a namespace what rules say.
+func grant(ctx SpecContext, namespace string, rules []rbacv1.PolicyRule) (*rbacv1.Role, *rest.Config) {
+	GinkgoHelper()
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "manager"}, Rules: rules}
+	Expect(k8s.Create(ctx, role)).To(Succeed())
+	Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "manager"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "manager"}},
+	})).To(Succeed())
+	cfg, err := plane.AddServiceAccount(namespace, "manager")
+	Expect(err).NotTo(HaveOccurred())
+	return role, cfg
+}
+
 // foreigners are objects that have the names of a GinService's children, one of each kind.
 func foreigners(gs *v1alpha1.GinService) []client.Object {
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: gs.Namespace, Name: name} }
@@ -122,12 +140,15 @@ func foreigners(gs *v1alpha1.GinService) []client.Object {
 		}},
 		&policyv1.PodDisruptionBudget{ObjectMeta: meta(gs.Name)},
 		&gatewayv1.HTTPRoute{ObjectMeta: meta(gs.Name)},
+		&networkingv1.NetworkPolicy{ObjectMeta: meta(gs.Name)},
+		&monitoring.PodMonitor{ObjectMeta: meta(gs.Name), Spec: runtime.RawExtension{Raw: []byte(`{"selector":{}}`)}},
 	}
 }
 
 var _ = Describe("the operator's rights", func() {
 	It("are enough for all that it does, and none of them is without a use", func(ctx SpecContext) {
 		installGatewayAPI(ctx)
+		installPodMonitors()
 		role, binding := managerRole(), &rbacv1.ClusterRoleBinding{}
 		readManifest(binding, "rbac", "role_binding.yaml")
 		for _, object := range []client.Object{role, binding} {
@@ -149,7 +170,7 @@ var _ = Describe("the operator's rights", func() {
 		By("creating GinServices of which each finds another child's name taken")
 		var taken []*service
 		for kind := range foreigners(&v1alpha1.GinService{}) {
-			s := create(ctx, append(everything(), routed)...)
+			s := create(ctx, append(everything(), routed, guarded, measured)...)
 			Expect(k8s.Create(ctx, foreigners(s.get(ctx))[kind])).To(Succeed())
 			taken = append(taken, s)
 		}
@@ -161,7 +182,7 @@ var _ = Describe("the operator's rights", func() {
 		}
 
 		By("creating, upgrading, scaling, failing, going back, pruning and deleting")
-		s := started(ctx, append(everything(), routed, func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })...)
+		s := started(ctx, append(everything(), routed, guarded, measured, func(gs *v1alpha1.GinService) { gs.Spec.RevisionHistoryLimit = new(int32(0)) })...)
 		for _, version := range []string{"v2", "v3"} {
 			s.release(ctx, version)
 			s.eventuallyServes(ctx, version)
@@ -176,8 +197,12 @@ var _ = Describe("the operator's rights", func() {
 		s.eventuallyServes(ctx, "v3")
 		s.change(ctx, func(gs *v1alpha1.GinService) {
 			gs.Spec.Autoscaling, gs.Spec.Route, gs.Spec.DisruptionBudget.Mode = nil, nil, v1alpha1.DisruptionBudgetDisabled
+			gs.Spec.Network = nil
+			unmeasured(gs)
 		})
-		for _, child := range []client.Object{&autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}, &gatewayv1.HTTPRoute{}} {
+		for _, child := range []client.Object{
+			&autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}, &gatewayv1.HTTPRoute{}, &networkingv1.NetworkPolicy{}, &monitoring.PodMonitor{},
+		} {
 			Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, s.key(), child)) }).Should(BeTrue(), "%T", child)
 		}
 		Expect(k8s.Delete(ctx, s.get(ctx))).To(Succeed())

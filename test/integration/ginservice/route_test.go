@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -207,21 +206,6 @@ var _ = Describe("a route", func() {
 		Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, other.key(), &gatewayv1.HTTPRoute{})) }).Should(BeTrue())
 		routeOf(ctx, s)
 	})
-
-	// grant makes an account that may do in a namespace what rules say.
-	grant := func(ctx SpecContext, namespace string, rules []rbacv1.PolicyRule) (*rbacv1.Role, *rest.Config) {
-		GinkgoHelper()
-		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "manager"}, Rules: rules}
-		Expect(k8s.Create(ctx, role)).To(Succeed())
-		Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "manager"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "manager"}},
-		})).To(Succeed())
-		cfg, err := plane.AddServiceAccount(namespace, "manager")
-		Expect(err).NotTo(HaveOccurred())
-		return role, cfg
-	}
 
 	It("is made by an operator that may do nothing outside of its namespace, for Gateways in another one", func(ctx SpecContext) {
 		installGatewayAPI(ctx)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers"
+	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
 	"github.com/gin-operator/gin-operator/test/controlplane"
 	"github.com/gin-operator/gin-operator/test/counting"
 	"github.com/gin-operator/gin-operator/test/kubelet"
@@ -46,6 +47,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
 	Expect(gatewayv1.Install(scheme)).To(Succeed())
+	Expect(monitoring.AddToScheme(scheme)).To(Succeed())
 	ctrl.SetLogger(logr.Discard())
 	var err error
 	plane, err = controlplane.Start(ctx, controlplane.WithControllerManager())
