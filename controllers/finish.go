@@ -199,12 +199,15 @@ func aboutRollout(record *v1alpha1.RolloutStatus, what string) string {
 	return fmt.Sprintf("%s %s %s", record.Revision, record.StartedAt, what)
 }
 
+// trafficReturned is the reason of what announceReturn tells.
+const trafficReturned = "TrafficReturned"
+
 // announceReturn tells that traffic was taken back from where it led nowhere. Status has nothing of it that could wait to be written.
 func (r *Reconciler) announceReturn(o *observation, plan rollout.Plan) {
 	if plan.Astray {
-		r.tell(o, corev1.EventTypeWarning, "TrafficReturned", "Repair", fmt.Sprintf(
+		r.tell(o, corev1.EventTypeWarning, trafficReturned, "Repair", fmt.Sprintf(
 			"the active Service selected %s, which has no ready pods: traffic is back on %s, which served last", o.state.Selected, plan.Active))
-		transitions.WithLabelValues("TrafficReturned").Inc()
+		transitions.WithLabelValues(trafficReturned).Inc()
 	}
 }
 
@@ -249,8 +252,7 @@ var worthWarning = map[string]bool{
 
 // measure records how long a rollout, or its switch, took.
 func (r *Reconciler) measure(o *observation, record *v1alpha1.RolloutStatus, reason string) {
-	results := map[string]string{"Promoted": "promoted", "RolloutFailed": "failed", "RolloutAborted": "aborted", "RolloutCancelled": "cancelled"}
-	if result, counts := results[reason]; counts && record != nil && record.StartedAt != nil {
+	if result, counts := rolloutResults[reason]; counts && record != nil && record.StartedAt != nil {
 		rolloutSeconds.WithLabelValues(result).Observe(o.state.Now.Sub(record.StartedAt.Time).Seconds())
 	}
 	if reason != "Promoted" {

@@ -3,6 +3,8 @@ package controllers
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
 // The operator's own metrics, beside controller-runtime's. No label has the name of an object, so that their number does not grow with
@@ -33,6 +35,22 @@ var (
 	})
 )
 
+// transitionReasons are the reasons that transitions has.
+var transitionReasons = []string{
+	"RolloutStarted", rollout.PreviewReady, rollout.PreviewNotReady, "WaitingForPromotion", "ScalingUp", "OverlapStarted", "OverlapStopped", "Switching",
+	"Promoted", "StrategyChanged", "RolloutCompleted", "RolloutFailed", "RolloutAborted", "RolledBack", "RolloutCancelled", trafficReturned,
+}
+
+// rolloutResults are what the durations of rollouts are told apart by, by the reason of the transition that ends one.
+var rolloutResults = map[string]string{"Promoted": "promoted", "RolloutFailed": "failed", "RolloutAborted": "aborted", "RolloutCancelled": "cancelled"}
+
 func init() {
 	metrics.Registry.MustRegister(writes, transitions, rolloutSeconds, switchSeconds)
+	// Prometheus sees no increase where a counter begins with a 1: without a 0 before, the first failure would go unnoticed.
+	for _, reason := range transitionReasons {
+		transitions.WithLabelValues(reason)
+	}
+	for _, result := range rolloutResults {
+		rolloutSeconds.WithLabelValues(result)
+	}
 }
