@@ -1,6 +1,6 @@
-// Package servers starts the real PostgreSQL and the real Redis of the machine for a test: on a free port of 127.0.0.1, with data of their
-// own, ended with the test, also where it fails or its process is killed. They can be stopped, killed, frozen and started again at the
-// same address, which is what a client has to live with.
+// Package servers starts the real PostgreSQL, the real Redis and the real Prometheus of the machine for a test: on a free port of 127.0.0.1,
+// with data of their own, ended with the test, also where it fails or its process is killed. They can be stopped, killed, frozen and started
+// again at the same address, which is what a client has to live with.
 //
 // Nothing has to run beforehand, only to be installed: `make test-servers` does it. A test whose server is not installed fails.
 package servers
@@ -44,7 +44,7 @@ type Server struct {
 // longest is how long anything here may take on a machine that is slow.
 const longest = time.Minute
 
-// URL returns where the server is, with the password that it asks for.
+// URL returns where the server is, with the password that it asks for, if any.
 func (s *Server) URL() string { return s.url }
 
 // Address returns the host and the port.

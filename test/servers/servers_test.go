@@ -31,6 +31,7 @@ func TestServersComeBackAtTheSameAddress(t *testing.T) {
 	tests := map[string]func(testing.TB) server{
 		"PostgreSQL": func(t testing.TB) server { return servers.StartPostgreSQL(t) },
 		"Redis":      func(t testing.TB) server { return servers.StartRedis(t) },
+		"Prometheus": func(t testing.TB) server { return servers.StartPrometheus(t, "global: {}\n") },
 	}
 	for name, start := range tests {
 		t.Run(name, func(t *testing.T) {
