@@ -123,13 +123,13 @@ undeploy: build-installer ## Remove the operator, the CustomResourceDefinition a
 ##@ Check
 
 .PHONY: test
-test: check-go check-cc $(ASSETS) test-servers ## Run the unit tests, and the integration tests against a real control plane, PostgreSQL and Redis
+test: check-go check-cc $(ASSETS) test-servers ## Run the unit tests, and the integration tests against a real control plane, PostgreSQL, Redis and Prometheus
 	go test -race -shuffle=on -timeout 30m $(TEST_FLAGS) $$(go list ./... | grep -v /test/e2e)
 	cd hack/cluster && go test -shuffle=on $(TEST_FLAGS) ./...
 	cd test/performance/ginkit && go test -shuffle=on $(TEST_FLAGS) ./...
 
 .PHONY: test-servers
-test-servers: ## Install the PostgreSQL and the Redis that tests start, where they are missing (Debian, root)
+test-servers: ## Install the PostgreSQL, the Redis and the Prometheus that tests start, where they are missing (Debian, root)
 	@hack/test-servers up
 
 .PHONY: fuzz
@@ -194,9 +194,16 @@ generate: bin/controller-gen ## Generate the API's methods
 	bin/controller-gen object paths=./api/...
 
 .PHONY: manifests
-manifests: bin/controller-gen ## Generate the CustomResourceDefinition and the operator's role
+manifests: bin/controller-gen prometheusrule ## Generate the CustomResourceDefinition, the operator's role and the PrometheusRule
 	bin/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	bin/controller-gen rbac:roleName=gin-operator-manager paths=./controllers output:rbac:artifacts:config=config/rbac
+
+# A rule file is the spec of a PrometheusRule.
+.PHONY: prometheusrule
+prometheusrule:
+	@{ printf '%s\n' '# Made of ../alerts.yaml by `make manifests`.' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' \
+		'  name: gin-operator' '  namespace: monitoring' '  labels:' '    app.kubernetes.io/name: gin-operator' 'spec:'; \
+		sed -e '/^#/d' -e 's/^./  &/' config/monitoring/alerts.yaml; } >config/monitoring/prometheusrule/prometheusrule.yaml
 
 .PHONY: api-docs
 api-docs: bin/crd-ref-docs ## Generate the API reference
