@@ -88,9 +88,9 @@ func New(opts ...Option) *Metrics {
 	m.registry.MustRegister(
 		newDurationsCollector("http_server_request_duration_seconds", "Time from the arrival of a request to the end of its answer, in seconds.",
 			labels, &m.table, m.boundaries),
-		newSizes("http_server_request_body_size_bytes", "Size of the body of requests that announce it, in bytes.", labels, &m.table,
+		newSizesCollector("http_server_request_body_size_bytes", "Size of the body of requests that announce it, in bytes.", labels, &m.table,
 			func(s *series) *sizes { return &s.request }),
-		newSizes("http_server_response_body_size_bytes", "Size of the body of answers as the service wrote it, in bytes.", labels, &m.table,
+		newSizesCollector("http_server_response_body_size_bytes", "Size of the body of answers as the service wrote it, in bytes.", labels, &m.table,
 			func(s *series) *sizes { return &s.response }))
 	for i, method := range methods {
 		// A gauge of the library is a float, which costs more to change than to read, and it is changed twice a request.

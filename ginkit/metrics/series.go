@@ -16,8 +16,8 @@ import (
 // firstStatus and lastStatus bound the status codes that get series of their own.
 const firstStatus, lastStatus = 100, 599
 
-// exemplarEvery is how often a series takes a new exemplar. One costs a microsecond and some memory, and a scrape sees one of each bucket
-// alone.
+// exemplarEvery is how often a series takes a new exemplar. One costs a microsecond and some memory, and of each bucket a scrape sees
+// the newest alone.
 const exemplarEvery = 100 * time.Millisecond
 
 // exemplarSearch is how soon after a request without a trace another is looked at for one: the look costs a good part of a histogram, and a
@@ -119,9 +119,7 @@ func (m *Metrics) series(template string, method, status int) *series {
 	}
 	// A label that is no UTF-8 would take all metrics away from whoever scrapes them.
 	labels := []string{methods[method], strings.ToValidUTF8(RouteName(template), "\uFFFD"), code}
-	codes[index].CompareAndSwap(nil, &series{
-		labels: labels, began: time.Now(), duration: newDurations(m.boundaries),
-	})
+	codes[index].CompareAndSwap(nil, &series{labels: labels, began: time.Now(), duration: newDurations(m.boundaries)})
 	return codes[index].Load()
 }
 

@@ -39,7 +39,7 @@ type sizesCollector struct {
 	of          func(*series) *sizes
 }
 
-func newSizes(name, help string, labels []string, t *table, of func(*series) *sizes) *sizesCollector {
+func newSizesCollector(name, help string, labels []string, t *table, of func(*series) *sizes) *sizesCollector {
 	return &sizesCollector{description: prometheus.NewDesc(name, help, labels, nil), table: t, of: of}
 }
 
