@@ -1,0 +1,254 @@
+package podmetrics
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// forgetAfter is for how many answers a series that is gone is remembered where there is no room for another.
+	forgetAfter = 12
+	// maxBounds is how many different buckets the histograms of a metric may have in all.
+	maxBounds = 512
+)
+
+// series is one set of labels of a metric.
+type series struct {
+	// last is the value of the newest scrape that counted, if known, and next that of the one that is under way, if it was seen in it.
+	last, next float64
+	known      bool
+	seen       uint64
+	// missed is in how many answers in a row it was not there, counted up to a little more than matters.
+	missed int
+	slot   int
+}
+
+// track follows what one source says of one pod. What is not under the heading is for the goroutine that scrapes alone.
+type track struct {
+	source
+
+	series    map[uint64]*series
+	maxSeries int
+	// newBounds are those of the slots, where these are buckets, in the order that they turned up.
+	newBounds []float64
+
+	// The scrape that is under way: its number, whether there was any line, how many counted, what they are, and what is wrong.
+	scrape  uint64
+	present bool
+	matched int
+	found   kind
+	bad     *Error
+
+	// For readers too, under the lock of the target.
+	kind   kind
+	bounds []float64 // newBounds, up to the newest sample
+	totals []float64
+	ring   ring
+	// problem is why the newest scrape gave no sample.
+	problem *Error
+	// namesSeen is how much there was to choose from when problem was last told of a name that is missing.
+	namesSeen int
+}
+
+func newTrack(s source, maxSeries int) *track {
+	t := &track{source: s, series: map[uint64]*series{}, maxSeries: maxSeries}
+	switch s.group {
+	case byNothing:
+		t.totals = make([]float64, 1)
+	case byFailure:
+		t.totals = make([]float64, 2)
+	case byBound:
+	}
+	return t
+}
+
+// begin forgets the scrape before.
+func (t *track) begin() {
+	t.scrape++
+	t.present, t.matched, t.found, t.bad = false, 0, kindUnknown, nil
+}
+
+// take takes the value of a line.
+func (t *track) take(k kind, key uint64, labels labelSet, value float64) {
+	t.present = true
+	s := t.series[key]
+	if t.bad == nil {
+		t.bad = t.checkKind(k)
+	}
+	if t.bad != nil {
+		if s != nil {
+			s.seen = t.scrape // it has not gone
+		}
+		return
+	}
+	if s == nil {
+		if !t.selector.Matches(labels) {
+			return
+		}
+		if s = t.add(key, labels); s == nil {
+			return
+		}
+	}
+	switch {
+	case s.seen == t.scrape:
+		t.bad = failure(ReasonBadValue, "%s has the same labels twice in one answer", t.sample)
+	case math.IsNaN(value) || math.IsInf(value, 0):
+		t.bad = failure(ReasonBadValue, "%s is %v, which nothing can be worked out of: take that series out with a selector, or mend it", t.sample, value)
+	case k != kindGauge && value < 0:
+		t.bad = failure(ReasonBadValue, "%s is a counter and yet negative (%v)", t.sample, value)
+	}
+	s.next, s.seen, t.found = value, t.scrape, k
+	t.matched++
+}
+
+// checkKind returns what is wrong with a kind of values, if anything is.
+func (t *track) checkKind(k kind) *Error {
+	switch {
+	case t.group == byBound && k != kindBucket:
+		return failure(ReasonWrongType, "%s are no buckets of a histogram", t.sample)
+	case t.group != byBound && (k == kindBucket || k == kindOther):
+		return failure(ReasonWrongType, "%s is neither a counter nor a gauge: of a histogram or a summary, ask for the name with _count", t.sample)
+	case t.group == byFailure && k != kindCounter:
+		return failure(ReasonWrongType, "%s is no counter", t.sample)
+	case t.found != kindUnknown && k != t.found, t.kind != kindUnknown && k != t.kind:
+		return failure(ReasonWrongType, "%s is a counter in one place and a gauge in another", t.sample)
+	}
+	return nil
+}
+
+// add makes room for a series, or says what is wrong.
+func (t *track) add(key uint64, labels labelSet) *series {
+	if len(t.series) >= t.maxSeries {
+		t.bad = failure(ReasonTooManySeries, "%s has more than %d series: narrow it down with a selector, or give it fewer labels", t.sample, t.maxSeries)
+		return nil
+	}
+	slot := 0
+	switch t.group {
+	case byNothing:
+	case byFailure:
+		if strings.HasPrefix(labels.Get(statusLabel), "5") {
+			slot = 1
+		}
+	case byBound:
+		if slot = t.boundSlot(labels); slot < 0 {
+			return nil
+		}
+	}
+	s := &series{slot: slot}
+	t.series[key] = s
+	return s
+}
+
+// boundSlot returns the slot of a bucket, or a negative number where there is something wrong with it.
+func (t *track) boundSlot(labels labelSet) int {
+	text := labels.Get(boundLabel)
+	bound, ok := parseNumber([]byte(text))
+	if !ok || math.IsNaN(bound) {
+		t.bad = failure(ReasonBadValue, "%s has a bucket with the bound %q, which is no number", t.sample, text)
+		return -1
+	}
+	slot := slices.Index(t.newBounds, bound)
+	if slot >= 0 {
+		return slot
+	}
+	if len(t.newBounds) >= maxBounds {
+		t.bad = failure(ReasonTooManySeries, "%s has more than %d different buckets", t.sample, maxBounds)
+		return -1
+	}
+	t.newBounds = append(t.newBounds, bound)
+	return len(t.newBounds) - 1
+}
+
+// forget makes room, if there is none, where series have been gone for long. Only after an answer that was read to its end is it known which
+// have: one that is dropped too soon would come back as a new one, and all that it ever counted as just counted.
+func (t *track) forget() {
+	full := len(t.series) >= t.maxSeries
+	for key, s := range t.series {
+		switch {
+		case s.seen == t.scrape:
+			s.missed = 0
+		case s.missed < forgetAfter:
+			s.missed++
+		case full:
+			delete(t.series, key)
+		}
+	}
+}
+
+// commit counts the scrape that was under way. The lock of the target is held. Restarted says that the process is another one than in the
+// scrape before; witnessed that the witness was there; names are those that the pod has.
+func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names []byte) {
+	if restarted {
+		for _, s := range t.series {
+			s.last = 0
+		}
+	}
+	t.forget()
+	t.problem = t.judge(witnessed, names)
+	if t.problem != nil {
+		return
+	}
+	if t.matched > 0 {
+		t.kind = t.found
+	}
+	t.bounds = t.newBounds
+	for len(t.totals) < len(t.bounds) {
+		t.totals = append(t.totals, 0)
+	}
+	if t.kind == kindGauge {
+		clear(t.totals)
+	}
+	first := t.ring.len() == 0
+	for _, s := range t.series {
+		if s.seen != t.scrape {
+			continue
+		}
+		switch {
+		case t.kind == kindGauge:
+			t.totals[s.slot] += s.next
+		case first:
+		case s.known && s.next >= s.last:
+			t.totals[s.slot] += s.next - s.last
+		default:
+			t.totals[s.slot] += s.next
+		}
+		s.last, s.known = s.next, true
+	}
+	t.ring.push(at, t.totals, size)
+}
+
+// measuredOtherwise reports whether the pod has durations of requests by another name, such as in milliseconds. That there are none by the
+// right name says nothing about requests then.
+func measuredOtherwise(names []byte) bool {
+	for name := range bytes.Lines(names) {
+		if bytes.HasPrefix(name, []byte("http_server_")) && bytes.Contains(name, []byte("duration")) && !bytes.HasPrefix(name, []byte(durationName)) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge returns why the scrape that was under way gives no sample, if it doesn't.
+func (t *track) judge(witnessed bool, names []byte) *Error {
+	switch {
+	case t.bad != nil:
+		return t.bad
+	case t.matched > 0, witnessed && !measuredOtherwise(names):
+		return nil
+	case t.present:
+		return failure(ReasonNoSeries, "no series of %s has the labels %s", t.sample, t.selector)
+	}
+	// The search for what was meant takes longer than the scrape, and the answer is the same each time.
+	if t.problem != nil && t.problem.Reason == ReasonNoMetric && t.namesSeen == len(names) {
+		return t.problem
+	}
+	t.namesSeen = len(names)
+	likely := nearest(t.sample, string(names))
+	if len(likely) == 0 {
+		return failure(ReasonNoMetric, "it exposes no metric at all, and so no %s", t.sample)
+	}
+	return failure(ReasonNoMetric, "it exposes no metric named %s; it has: %s", t.sample, strings.Join(likely, ", "))
+}
