@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/metrics/pkg/apis/custom_metrics"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	customprovider "sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/podmetrics"
+)
+
+// pods and ginServices are what there are metrics of.
+var (
+	pods        = schema.GroupResource{Resource: "pods"}
+	ginServices = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "ginservices"}
+)
+
+// maxReasons is how many pods an error tells the reason of.
+const maxReasons = 3
+
+// reader is what the provider needs of a podmetrics.Scraper.
+type reader interface {
+	Read(types.UID, podmetrics.Query, time.Duration) (podmetrics.Value, error)
+	Sum([]types.UID, podmetrics.Query, time.Duration) (podmetrics.Value, []*podmetrics.Error)
+}
+
+// provider answers for custom.metrics.k8s.io from what was scraped. A pod without a value is left out of a list: the autoscaler then reckons
+// with what keeps it from scaling down. Where no pod has a value, the answer is an error that says why, which ends up in the condition of the
+// HorizontalPodAutoscaler.
+type provider struct {
+	// client reads from caches.
+	client client.Reader
+	reader reader
+	// window is what rates are taken over.
+	window time.Duration
+	clock  clock.PassiveClock
+}
+
+var _ customprovider.CustomMetricsProvider = (*provider)(nil)
+
+// GetMetricByName returns the value of one pod, or of all pods together that serve a GinService.
+func (p *provider) GetMetricByName(
+	ctx context.Context, name types.NamespacedName, info customprovider.CustomMetricInfo, selector labels.Selector,
+) (*custom_metrics.MetricValue, error) {
+	query := podmetrics.Query{Name: info.Metric, Selector: selector}
+	switch {
+	case info.Namespaced && info.GroupResource == pods:
+		return p.ofPod(ctx, name, query)
+	case info.Namespaced && info.GroupResource == ginServices:
+		return p.ofService(ctx, name, query)
+	}
+	return nil, customprovider.NewMetricNotFoundForError(info.GroupResource, info.Metric, name.Name)
+}
+
+func (p *provider) ofPod(ctx context.Context, name types.NamespacedName, query podmetrics.Query) (*custom_metrics.MetricValue, error) {
+	var pod corev1.Pod
+	if err := p.client.Get(ctx, name, &pod); apierrors.IsNotFound(err) {
+		return nil, notFound("there is no pod %s of a GinService", name)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading pod %s: %w", name, err)
+	}
+	value, err := p.value(&pod, query)
+	if err != nil {
+		return nil, notFound("%v", err)
+	}
+	return value, nil
+}
+
+// ofService returns what the ready pods of the colour that serves say together. With a pod that says nothing the sum would be too small, and the
+// autoscaler would scale down: so there is none then.
+func (p *provider) ofService(ctx context.Context, name types.NamespacedName, query podmetrics.Query) (*custom_metrics.MetricValue, error) {
+	var gs v1alpha1.GinService
+	if err := p.client.Get(ctx, name, &gs); apierrors.IsNotFound(err) {
+		return nil, notFound("there is no GinService %s", name)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading GinService %s: %w", name, err)
+	}
+	selector, err := labels.Parse(gs.Status.Selector)
+	if err != nil || selector.Empty() {
+		return nil, notFound("GinService %s has no pods yet", name)
+	}
+	var list corev1.PodList
+	if err := p.client.List(ctx, &list, client.InNamespace(name.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		return nil, fmt.Errorf("listing the pods of GinService %s: %w", name, err)
+	}
+	sortByName(list.Items)
+	var uids []types.UID
+	for i := range list.Items {
+		if _, ok := targetOf(&gs, &list.Items[i]); ok {
+			uids = append(uids, list.Items[i].UID)
+		}
+	}
+	if len(uids) == 0 && ptr.Deref(gs.Spec.Replicas, 1) != 0 {
+		return nil, notFound("GinService %s has no pod that is ready, and so no %s", name, query)
+	}
+	measured, problems := p.reader.Sum(uids, query, p.window)
+	if len(problems) > 0 {
+		reasons := make([]string, 0, len(problems))
+		for _, problem := range problems {
+			reasons = append(reasons, problem.Error())
+		}
+		return nil, notFound("GinService %s has no %s: %s", name, query, shortened(reasons))
+	}
+	if len(uids) == 0 {
+		measured.Time = p.clock.Now()
+	}
+	return metricValue(custom_metrics.ObjectReference{
+		Kind: resources.Kind, APIVersion: resources.APIVersion, Namespace: gs.Namespace, Name: gs.Name, UID: gs.UID,
+	}, query, measured)
+}
+
+// sortByName brings pods into an order, so that an answer that is an error does not differ from one time to the next.
+func sortByName(pods []corev1.Pod) {
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// shortened lists the first reasons, and says how many there are besides.
+func shortened(reasons []string) string {
+	if len(reasons) <= maxReasons {
+		return strings.Join(reasons, "; ")
+	}
+	return fmt.Sprintf("%s; and so on for %d more", strings.Join(reasons[:maxReasons], "; "), len(reasons)-maxReasons)
+}
+
+// GetMetricBySelector returns the values of the pods that have one, of those with the labels.
+func (p *provider) GetMetricBySelector(
+	ctx context.Context, namespace string, selector labels.Selector, info customprovider.CustomMetricInfo, metricSelector labels.Selector,
+) (*custom_metrics.MetricValueList, error) {
+	if info.GroupResource != pods || !info.Namespaced {
+		return nil, customprovider.NewMetricNotFoundForSelectorError(info.GroupResource, info.Metric, "", selector)
+	}
+	var list corev1.PodList
+	if err := p.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		return nil, fmt.Errorf("listing the pods of namespace %s: %w", namespace, err)
+	}
+	sortByName(list.Items)
+	query := podmetrics.Query{Name: info.Metric, Selector: metricSelector}
+	values := &custom_metrics.MetricValueList{}
+	var reasons []string
+	for i := range list.Items {
+		value, err := p.value(&list.Items[i], query)
+		if err == nil {
+			values.Items = append(values.Items, *value)
+			continue
+		}
+		// Pods that aren't ready are not scraped, and have nothing to do with why the others have no value.
+		if problem, ok := errors.AsType[*podmetrics.Error](err); !ok || problem.Reason != podmetrics.ReasonNotScraped {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	switch {
+	case len(values.Items) > 0:
+		return values, nil
+	case len(reasons) > 0:
+		return nil, notFound("no pod has a value of %s: %s", query, shortened(reasons))
+	}
+	return nil, notFound("no pod is scraped for %s: of %d pods with the labels %s none is ready, or no GinService has this metric in autoscaling.metrics with type Pods",
+		query, len(list.Items), selector)
+}
+
+// ListAllMetrics returns what the pods of all GinServices are asked for.
+func (p *provider) ListAllMetrics() []customprovider.CustomMetricInfo {
+	var list v1alpha1.GinServiceList
+	// Only from a cache, which fails only while the process starts or ends.
+	if err := p.client.List(context.Background(), &list); err != nil {
+		return nil
+	}
+	known := map[customprovider.CustomMetricInfo]bool{}
+	for i := range list.Items {
+		wishes, _ := wishesOf(&list.Items[i]) // the reconciler tells of those that are refused
+		for _, wish := range wishes {
+			of := pods
+			if wish.ofService {
+				of = ginServices
+			}
+			known[customprovider.CustomMetricInfo{GroupResource: of, Namespaced: true, Metric: wish.query.Name}] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(known), func(a, b customprovider.CustomMetricInfo) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// value returns what a pod says to a query.
+func (p *provider) value(pod *corev1.Pod, query podmetrics.Query) (*custom_metrics.MetricValue, error) {
+	measured, err := p.reader.Read(pod.UID, query, p.window)
+	if err != nil {
+		return nil, err
+	}
+	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured)
+}
+
+// metricValue returns what was measured in the form of the API.
+func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value) (*custom_metrics.MetricValue, error) {
+	// The API counts in thousandths.
+	thousandths := math.Round(1000 * measured.Value)
+	if math.Abs(thousandths) >= 1<<62 {
+		return nil, notFound("%s %s/%s: its %s is %g, which is more than an autoscaler can reckon with", of.Kind, of.Namespace, of.Name, query, measured.Value)
+	}
+	value := &custom_metrics.MetricValue{
+		DescribedObject: of,
+		Metric:          custom_metrics.MetricIdentifier{Name: query.Name},
+		Timestamp:       metav1.NewTime(measured.Time),
+		Value:           *resource.NewMilliQuantity(int64(thousandths), resource.DecimalSI),
+	}
+	if measured.Window > 0 {
+		seconds := int64(math.Ceil(measured.Window.Seconds()))
+		value.WindowSeconds = &seconds
+	}
+	if query.Selector != nil && !query.Selector.Empty() {
+		selector, err := metav1.ParseToLabelSelector(query.Selector.String())
+		if err != nil {
+			return nil, fmt.Errorf("writing the selector of %s: %w", query, err)
+		}
+		value.Metric.Selector = selector
+	}
+	return value, nil
+}
+
+func notFound(format string, args ...any) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound, Message: fmt.Sprintf(format, args...),
+	}}
+}
