@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 VERSION ?= v0.1.0
 IMAGE ?= ghcr.io/gin-operator/gin-operator:$(VERSION)
 SAMPLEAPP_IMAGE ?= ghcr.io/gin-operator/sampleapp:$(VERSION)
+METRICS_ADAPTER_IMAGE ?= ghcr.io/gin-operator/metrics-adapter:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 # More flags for `go test` in `make test` and `make test-e2e`, such as TEST_FLAGS="-run TestPlan -v".
 TEST_FLAGS ?=
@@ -24,6 +25,8 @@ SOAK_FLAGS ?= -soak.promotions=100 -soak.for=3h -soak.max-ratio=1.5
 BENCH_FLAGS ?=
 # Flags for `make bench-ginkit`, such as BENCH_GINKIT_FLAGS="-only metrics"; bin/bench-ginkit/bench -help lists them.
 BENCH_GINKIT_FLAGS ?=
+# Flags for `make bench-adapter`, such as BENCH_ADAPTER_FLAGS="-pods 100"; bin/bench-adapter -help lists them.
+BENCH_ADAPTER_FLAGS ?=
 
 BIN := $(CURDIR)/bin
 GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
@@ -67,15 +70,17 @@ cluster-down: bin/cluster ## Stop it and remove all of its data
 	bin/cluster down
 
 .PHONY: load-images
-load-images: build bin/cluster ## Load the images of the operator and the sample application into it
+load-images: build bin/cluster ## Load the images of the operator, the metrics adapter and the sample application into it
 	bin/cluster load-image --image $(IMAGE) --binary bin/manager
+	bin/cluster load-image --image $(METRICS_ADAPTER_IMAGE) --binary bin/metrics-adapter
 	bin/cluster load-image --image $(SAMPLEAPP_IMAGE) --binary bin/sampleapp
 
 ##@ Build
 
 .PHONY: build
-build: check-go ## Build the operator, the sample application and the load generator into bin/
+build: check-go ## Build the operator, the metrics adapter, the sample application and the load generator into bin/
 	$(GO_BUILD) -o bin/manager .
+	$(GO_BUILD) -o bin/metrics-adapter ./cmd/metrics-adapter
 	$(GO_BUILD) $(SAMPLEAPP_TAGS) -o bin/sampleapp ./sampleapp
 	$(GO_BUILD) -o bin/load ./hack/load
 
@@ -95,11 +100,13 @@ build-installer: ## Write everything that installs the operator to dist/install.
 .PHONY: docker-build
 docker-build: ## Build the images with Docker
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+	docker build --build-arg VERSION=$(VERSION) --tag $(METRICS_ADAPTER_IMAGE) --file cmd/metrics-adapter/Dockerfile .
 	docker build --build-arg VERSION=$(VERSION) --tag $(SAMPLEAPP_IMAGE) --file sampleapp/Dockerfile .
 
 .PHONY: docker-buildx
 docker-buildx: ## Build the images for PLATFORMS with Docker, and push them
 	docker buildx build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) --tag $(IMAGE) --push .
+	docker buildx build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) --tag $(METRICS_ADAPTER_IMAGE) --file cmd/metrics-adapter/Dockerfile --push .
 	docker buildx build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) --tag $(SAMPLEAPP_IMAGE) --file sampleapp/Dockerfile --push .
 
 ##@ Install, into the cluster of the current kubeconfig
@@ -172,6 +179,11 @@ bench-ginkit: check-go ## Measure ginkit and the sample application beside other
 	GOOS=linux GOARCH=amd64 $(GO_BUILD) $(SAMPLEAPP_TAGS) -o bin/bench-ginkit/sampleapp-amd64 ./sampleapp
 	bin/bench-ginkit/bench $(BENCH_GINKIT_FLAGS)
 
+.PHONY: bench-adapter
+bench-adapter: check-go ## Measure what it costs to scrape 1,000 pods; BENCH_ADAPTER_FLAGS="-h" lists what can be set
+	$(GO_BUILD) -o bin/bench-adapter ./test/performance/adapter
+	bin/bench-adapter $(BENCH_ADAPTER_FLAGS)
+
 .PHONY: lint
 lint: check-go bin/golangci-lint ## Lint all code, and the API by the conventions of Kubernetes
 	@for module in $(LINT_MODULES); do echo "golangci-lint run $$module"; (cd "$$module" && $(BIN)/golangci-lint run ./...); done
@@ -220,7 +232,7 @@ tidy: ## Tidy every module
 
 .PHONY: clean
 clean: ## Remove what was built, but for the binaries of Kubernetes, which take minutes
-	rm -rf dist $(addprefix bin/,manager sampleapp load bench bench-ginkit demo versions cluster controller-gen crd-ref-docs golangci-lint)
+	rm -rf dist $(addprefix bin/,manager metrics-adapter sampleapp load bench bench-adapter bench-ginkit demo versions cluster controller-gen crd-ref-docs golangci-lint)
 
 # What the targets above need.
 

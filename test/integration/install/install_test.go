@@ -94,8 +94,8 @@ var _ = Describe("The kustomization", Serial, func() {
 				folder := overlay(component.Name(), operatorNamespace, "default")
 				list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List"}}
 				for _, object := range rendered(ctx, folder) {
-					// The kinds of prometheus-operator are not part of Kubernetes.
-					if object.GroupVersionKind().Group != "monitoring.coreos.com" {
+					// The kinds of prometheus-operator and cert-manager are not part of Kubernetes.
+					if group := object.GroupVersionKind().Group; group != "monitoring.coreos.com" && group != "cert-manager.io" {
 						list.Items = append(list.Items, object)
 					}
 				}

@@ -145,6 +145,50 @@ var _ = Describe("Rights", Serial, func() {
 		})
 	})
 
+	It("of the metrics adapter are to read what it scrapes, and to write its certificate and its registration", func(ctx context.Context) {
+		folder := overlay("metrics-adapter", operatorNamespace, "default")
+		for _, object := range rendered(ctx, folder) {
+			Expect(object.GetKind()).NotTo(Equal("APIService"), "applying it would take the API away from another adapter")
+			if object.GetKind() == "RoleBinding" {
+				Expect(object.GetNamespace()).To(Equal(operatorNamespace), "a RoleBinding elsewhere is moved by the kustomization")
+			}
+		}
+		kubectl(ctx, append(clientSide, "-k", folder)...)
+		DeferCleanup(func(ctx context.Context) { uninstall(ctx, folder) })
+
+		adapter := serviceAccount(operatorNamespace) + "-metrics-adapter"
+		const own, apiService = "gin-operator-metrics-adapter", "v1beta2.custom.metrics.k8s.io"
+		for _, right := range [][]string{
+			{"list", "ginservices.apps.gin-operator.dev", ""},
+			{"watch", "pods", ""},
+			{"create", "subjectaccessreviews.authorization.k8s.io", ""},
+			{"watch", "configmaps", "kube-system", "extension-apiserver-authentication"},
+			{"create", "apiservices.apiregistration.k8s.io", "", apiService},
+			{"patch", "apiservices.apiregistration.k8s.io", "", apiService},
+			{"get", "clusterroles.rbac.authorization.k8s.io", "", own},
+			{"create", "secrets", operatorNamespace, own},
+			{"update", "secrets", operatorNamespace, own},
+			{"create", "events.events.k8s.io", operatorNamespace},
+		} {
+			expectAllowed(ctx, adapter, right[0], right[1], right[2], right[3:]...)
+		}
+		for _, wrong := range [][]string{
+			{"create", "apiservices.apiregistration.k8s.io", ""},
+			{"patch", "apiservices.apiregistration.k8s.io", "", "v1beta1.metrics.k8s.io"},
+			{"create", "secrets", operatorNamespace},
+			{"get", "secrets", operatorNamespace, "gin-operator-metrics-reader"},
+			{"list", "secrets", operatorNamespace},
+			{"get", "secrets", "default", own},
+			{"get", "configmaps", "kube-system", "kube-root-ca.crt"},
+			{"update", "ginservices.apps.gin-operator.dev", ""},
+			{"update", "ginservices/scale.apps.gin-operator.dev", ""},
+			{"create", "pods/exec", ""},
+			{"create", "pods/proxy", ""},
+		} {
+			Expect(may(ctx, adapter, wrong[0], wrong[1], wrong[2], wrong[3:]...)).To(BeFalse(), "%v", wrong)
+		}
+	})
+
 	It("of an installation for one namespace end there, and need no ClusterRole", func(ctx context.Context) {
 		kubectl(ctx, "create", "namespace", "team-a")
 		folder := overlay("namespaced", "team-a", "crd", "rbac", "manager")
