@@ -29,6 +29,7 @@ func dump(ctx context.Context) {
 		"described.txt":       {"describe", "ginservices,pods", "-A"},
 		"events.txt":          {"get", "events", "-A", "--sort-by=.metadata.creationTimestamp"},
 		"operator.log":        {"logs", "-n", testbed.OperatorNamespace, "deployment/" + testbed.OperatorName, "--tail=5000"},
+		"adapter.log":         {"logs", "-n", testbed.OperatorNamespace, "-l", "app.kubernetes.io/component=metrics-adapter", "--tail=5000", "--prefix"},
 		"operator-before.log": {"logs", "-n", testbed.OperatorNamespace, "deployment/" + testbed.OperatorName, "--previous", "--tail=5000"},
 	} {
 		text, err := cluster.Kubectl(ctx, arguments...)

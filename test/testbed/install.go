@@ -17,6 +17,9 @@ const (
 	OperatorNamespace = "gin-operator-system"
 	// OperatorName is the name of its Deployment.
 	OperatorName = "gin-operator"
+	// AdapterName is the name of all that the metrics adapter consists of, and AdapterImage its image in config/.
+	AdapterName  = "gin-operator-metrics-adapter"
+	AdapterImage = pinned + "metrics-adapter:v0.1.0"
 	// DefaultInstall is the kustomization for a whole cluster.
 	DefaultInstall = "config/default"
 
@@ -45,6 +48,18 @@ func (c *Cluster) Install(ctx context.Context, kustomization, namespace string) 
 		}
 	}
 	_, err = c.Kubectl(ctx, "rollout", "status", "-n", namespace, "deployment/"+OperatorName, rolloutTimeout)
+	return err
+}
+
+// InstallAdapter applies a kustomization that brings the metrics adapter to the operator's namespace, and waits until it is ready.
+func (c *Cluster) InstallAdapter(ctx context.Context, kustomization string) error {
+	if _, err := c.AddImage(ctx, AdapterImage, c.bin("metrics-adapter")); err != nil {
+		return err
+	}
+	if err := c.applyKustomization(ctx, kustomization); err != nil {
+		return err
+	}
+	_, err := c.Kubectl(ctx, "rollout", "status", "-n", OperatorNamespace, "deployment/"+AdapterName, rolloutTimeout)
 	return err
 }
 

@@ -1,0 +1,164 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/test/testbed"
+)
+
+// adapterVersions are the APIServices of the metrics adapter.
+var adapterVersions = []string{"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"}
+
+// installAdapter installs the metrics adapter beside the operator until the spec ends. Then it has to leave nothing behind. It is ready whether or
+// not it has registered.
+func installAdapter(ctx context.Context) {
+	GinkgoHelper()
+	// As in namespacedInstall.
+	folder := filepath.Join(cluster.Root, "dist", "e2e", "install-adapter")
+	Expect(os.MkdirAll(folder, 0o755)).To(Succeed())
+	DeferCleanup(os.RemoveAll, folder)
+	const text = "resources: [../../../config/default]\ncomponents: [../../../config/components/metrics-adapter]\n"
+	Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o644)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		const kinds = "deployments,services,serviceaccounts,roles,rolebindings,poddisruptionbudgets,secrets,clusterroles,clusterrolebindings"
+		_, err := cluster.Kubectl(ctx, "delete", kinds, "-n", testbed.OperatorNamespace, "-l", "app.kubernetes.io/component=metrics-adapter")
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(func(g Gomega) {
+			left, err := namesOf(ctx, "apiservices", "-l", "app.kubernetes.io/component=metrics-adapter")
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(left).To(BeEmpty())
+		}).WithContext(ctx).Should(Succeed())
+	})
+	Expect(cluster.InstallAdapter(ctx, folder)).To(Succeed())
+}
+
+// awaitRegistered waits until the API server serves custom.metrics.k8s.io.
+func awaitRegistered(ctx context.Context) {
+	GinkgoHelper()
+	for _, version := range adapterVersions {
+		Eventually(func() ([]string, error) { return namesOf(ctx, "apiservices") }).WithContext(ctx).Should(ContainElement(ContainSubstring(version)))
+		_, err := cluster.Kubectl(ctx, "wait", "--for=condition=Available", "apiservice/"+version, "--timeout=90s")
+		Expect(err).NotTo(HaveOccurred())
+	}
+}
+
+// onRate scales on requests a second.
+func onRate(least, most int32, each string) func(*v1alpha1.GinServiceSpec) {
+	return func(spec *v1alpha1.GinServiceSpec) {
+		wanted := resource.MustParse(each)
+		spec.Autoscaling = &v1alpha1.Autoscaling{
+			MinReplicas: &least, MaxReplicas: most,
+			Metrics:  []v1alpha1.Metric{{Type: v1alpha1.MetricPods, Name: "http_requests_per_second", AverageValue: &wanted}},
+			Behavior: &v1alpha1.ScalingBehavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(15))}},
+		}
+	}
+}
+
+// scaleAdapter sets the number of the adapter's pods, and waits until there are so many.
+func scaleAdapter(ctx context.Context, replicas int) {
+	GinkgoHelper()
+	deployment := "deployment/" + testbed.AdapterName
+	_, err := cluster.Kubectl(ctx, "scale", "-n", testbed.OperatorNamespace, deployment, fmt.Sprintf("--replicas=%d", replicas))
+	Expect(err).NotTo(HaveOccurred())
+	_, err = cluster.Kubectl(ctx, "rollout", "status", "-n", testbed.OperatorNamespace, deployment, "--timeout=120s")
+	Expect(err).NotTo(HaveOccurred())
+	if replicas == 0 {
+		_, err = cluster.Kubectl(ctx, "wait", "--for=delete", "pods", "-n", testbed.OperatorNamespace, "-l", "app.kubernetes.io/component=metrics-adapter", "--timeout=60s")
+		Expect(err).NotTo(HaveOccurred())
+	}
+}
+
+var _ = Describe("autoscaling on requests", func() {
+	It("follows the load with a promotion in the middle, and takes nothing away while nobody measures", func(ctx SpecContext) {
+		const least, most = 2, 4
+		installAdapter(ctx)
+		awaitRegistered(ctx)
+		gs := hello(newNamespace(ctx), withScaleDownDelay(5), onRate(least, most, "20"))
+		create(ctx, gs)
+		await(ctx, gs, func(g Gomega) {
+			g.Expect(condition(gs, v1alpha1.ConditionAutoscalingActive).Status).To(Equal(metav1.ConditionTrue), "%+v", gs.Status.Conditions)
+		})
+
+		By("loading it with the work of five pods")
+		seen := record(ctx, gs)
+		traffic := load(ctx, gs, 100)
+		began := time.Now()
+		await(ctx, gs, func(g Gomega) {
+			now, n := seen.since(0)
+			g.Expect(now[n-1].active[v1alpha1.Blue]).To(BeNumerically(">", least))
+		})
+		AddReportEntry("from the first request to a new pod that is ready", time.Since(began).String())
+		await(ctx, gs, func(g Gomega) { g.Expect(gs.Status.Replicas).To(Equal(int32(most))) })
+
+		By("promoting another version")
+		_, before := seen.since(0)
+		change(ctx, gs, toVersion("v2"))
+		awaitStep(ctx, gs, v1alpha1.StepCompleted)
+		expectTakenOver(seen.awaitAlone(ctx, before, v1alpha1.Green), v1alpha1.Green, most)
+
+		By("ending the adapter, and then the load")
+		scaleAdapter(ctx, 0)
+		expectNoneFailed(ctx, traffic)
+		await(ctx, gs, func(g Gomega) {
+			g.Expect(condition(gs, v1alpha1.ConditionAutoscalingActive).Status).To(Equal(metav1.ConditionFalse), "%+v", gs.Status.Conditions)
+		})
+		Consistently(func(g Gomega) {
+			g.Expect(cluster.Client.Get(ctx, client.ObjectKeyFromObject(gs), gs)).To(Succeed())
+			g.Expect(gs.Spec.Replicas).To(HaveValue(Equal(int32(most))))
+		}).WithContext(ctx).WithTimeout(45 * time.Second).WithPolling(time.Second).Should(Succeed())
+
+		By("starting the adapter again")
+		scaleAdapter(ctx, 2)
+		await(ctx, gs, func(g Gomega) {
+			g.Expect(gs.Spec.Replicas).To(HaveValue(Equal(int32(least))))
+			g.Expect(condition(gs, v1alpha1.ConditionAutoscalingActive).Status).To(Equal(metav1.ConditionTrue), "%+v", gs.Status.Conditions)
+		})
+	}, SpecTimeout(15*time.Minute))
+
+	It("leaves the API to an adapter that was there before", func(ctx SpecContext) {
+		const other = `apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1beta1.custom.metrics.k8s.io}
+spec:
+  group: custom.metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: {namespace: monitoring, name: prometheus-adapter}
+`
+		Expect(cluster.Apply(ctx, other)).To(Succeed())
+		forget := func(ctx SpecContext) {
+			_, err := cluster.Kubectl(ctx, "delete", "--ignore-not-found", "apiservice", adapterVersions[0])
+			Expect(err).NotTo(HaveOccurred())
+		}
+		DeferCleanup(forget)
+		installAdapter(ctx)
+		Eventually(func(g Gomega) {
+			events, err := cluster.Kubectl(ctx, "get", "events", "-n", testbed.OperatorNamespace, "-o", "custom-columns=R:.reason,M:.message")
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(events).To(ContainSubstring("APIServedByAnother"))
+			g.Expect(events).To(ContainSubstring("Service monitoring/prometheus-adapter"))
+		}).WithContext(ctx).Should(Succeed())
+		names, err := namesOf(ctx, "apiservices")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(names).NotTo(ContainElement(ContainSubstring(adapterVersions[1])))
+
+		By("uninstalling the other one")
+		forget(ctx)
+		awaitRegistered(ctx)
+	}, SpecTimeout(10*time.Minute))
+})
