@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -77,7 +78,7 @@ func TestTwoReplicasServeWithTheSame(t *testing.T) {
 			}
 			certificate, key := first.CurrentCertKeyContent()
 			bundle, err := first.bundle()
-			if err != nil || string(secret.Data["tls.crt"]) != string(certificate) || string(secret.Data["tls.key"]) != string(key) || string(secret.Data["ca.crt"]) != string(bundle) ||
+			if err != nil || !bytes.Equal(secret.Data["tls.crt"], certificate) || !bytes.Equal(secret.Data["tls.key"], key) || !bytes.Equal(secret.Data["ca.crt"], bundle) ||
 				secret.Type != corev1.SecretTypeTLS {
 				t.Error("what is served is not what is in the Secret")
 			}
@@ -150,7 +151,7 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(f.authorities, c.bundle, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if bundle, err := f.bundle(); err != nil || string(bundle) != string(c.bundle) {
+	if bundle, err := f.bundle(); err != nil || !bytes.Equal(bundle, c.bundle) {
 		t.Errorf("error %v", err)
 	}
 }
