@@ -108,6 +108,23 @@ func TestGinkit(t *testing.T) {
 	<-waiting
 	scrape()
 
+	wantAfterTheRequests(t, read)
+	// There was nothing in the first scrape that the selector matches, and with a selector that need not mean zero.
+	_, err := read("broken")
+	wantReason(t, err, ReasonTooFewSamples)
+	request(t, address, http.MethodPost, "/broken", 2)
+	scrape()
+	if value, err := read("broken"); err != nil || value.Value != 0 || value.Count != 2 {
+		t.Errorf("success of POST: %+v, %v, want none of 2", value, err)
+	}
+	if value, problems := s.Sum([]types.UID{pod.UID}, queries["go_goroutines"], time.Minute); value.Value < 1 || len(problems) > 0 {
+		t.Errorf("go_goroutines: %+v, %v", value, problems)
+	}
+}
+
+// wantAfterTheRequests checks the values after what TestGinkit sends.
+func wantAfterTheRequests(t *testing.T, read func(name string) (Value, error)) {
+	t.Helper()
 	for name, want := range map[string]Value{
 		RequestSuccessRatio: {Value: 0.95, Count: 100}, RequestsInFlight: {Value: 1}, "queue_length": {Value: 7}, "mail": {Value: 3},
 		RequestsPerSecond: {Count: 100}, "jobs_done_total": {Count: 15},
@@ -125,16 +142,5 @@ func TestGinkit(t *testing.T) {
 		if value, err := read(name); err != nil || value.Value <= bounds[0] || value.Value > bounds[1] || value.Count != 100 {
 			t.Errorf("%s: %+v, %v, want more than %v and at most %v, of 100", name, value, err, bounds[0], bounds[1])
 		}
-	}
-	// There was nothing in the first scrape that the selector matches, and with a selector that need not mean zero.
-	_, err := read("broken")
-	wantReason(t, err, ReasonTooFewSamples)
-	request(t, address, http.MethodPost, "/broken", 2)
-	scrape()
-	if value, err := read("broken"); err != nil || value.Value != 0 || value.Count != 2 {
-		t.Errorf("success of POST: %+v, %v, want none of 2", value, err)
-	}
-	if value, problems := s.Sum([]types.UID{pod.UID}, queries["go_goroutines"], time.Minute); value.Value < 1 || len(problems) > 0 {
-		t.Errorf("go_goroutines: %+v, %v", value, problems)
 	}
 }

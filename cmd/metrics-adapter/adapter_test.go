@@ -360,30 +360,44 @@ func TestTheAPI(t *testing.T) {
 				}
 				return
 			}
-			var list v1beta2.MetricValueList
-			if err := json.Unmarshal(body, &list); err != nil || code != http.StatusOK {
-				t.Fatalf("%d %s (%v)", code, body, err)
+			if code != http.StatusOK {
+				t.Fatalf("%d %s", code, body)
 			}
-			var got []string
-			for _, item := range list.Items {
-				seconds := "-"
-				if item.WindowSeconds != nil {
-					seconds = fmt.Sprint(*item.WindowSeconds)
-				}
-				if item.DescribedObject.Kind != stdcmp.Or(tc.kind, "Pod") || item.DescribedObject.Namespace != "shop" {
-					t.Errorf("described object %+v", item.DescribedObject)
-				}
-				query := podmetrics.Query{Name: item.Metric.Name}
-				if item.Metric.Selector != nil {
-					query.Selector = labels.SelectorFromSet(item.Metric.Selector.MatchLabels)
-				}
-				got = append(got, fmt.Sprintf("%s %s %s %s %s", item.DescribedObject.Name, query, item.Value.String(), seconds, item.Timestamp.UTC().Format(time.RFC3339)))
-			}
+			got := valuesOf(t, body, stdcmp.Or(tc.kind, "Pod"))
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("values (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// valuesOf returns the values of an answer, a line each, and checks that they are of objects of a kind in the namespace shop.
+func valuesOf(t *testing.T, body []byte, kind string) []string {
+	t.Helper()
+	var list v1beta2.MetricValueList
+	if err := json.Unmarshal(body, &list); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	var got []string
+	for _, item := range list.Items {
+		seconds := "-"
+		if item.WindowSeconds != nil {
+			seconds = fmt.Sprint(*item.WindowSeconds)
+		}
+		if item.DescribedObject.Kind != kind || item.DescribedObject.Namespace != "shop" {
+			t.Errorf("described object %+v", item.DescribedObject)
+		}
+		query := podmetrics.Query{Name: item.Metric.Name}
+		if item.Metric.Selector != nil {
+			query.Selector = labels.SelectorFromSet(item.Metric.Selector.MatchLabels)
+		}
+		got = append(got, fmt.Sprintf("%s %s %s %s %s", item.DescribedObject.Name, query, item.Value.String(), seconds, item.Timestamp.UTC().Format(time.RFC3339)))
+	}
+	return got
+}
+
+func TestTheOlderVersionAndDiscovery(t *testing.T) {
+	get := serveAPI(t, newProvider(t))
 	if code, body := get("/apis/custom.metrics.k8s.io/v1beta1/namespaces/shop/pods/good1/http_requests_per_second"); code != http.StatusOK || !strings.Contains(string(body), `"metricName":"http_requests_per_second"`) {
 		t.Errorf("v1beta1: %d %s", code, body)
 	}

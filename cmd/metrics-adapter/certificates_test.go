@@ -72,16 +72,7 @@ func TestTwoReplicasServeWithTheSame(t *testing.T) {
 			if !first.current.equal(second.current) || !first.current.serves(host, now, certificateLife/3) || told != 1 {
 				t.Errorf("equal %t, good %t, told %d times", first.current.equal(second.current), first.current.serves(host, now, certificateLife/3), told)
 			}
-			var secret corev1.Secret
-			if err := cluster.Get(t.Context(), secretName, &secret); err != nil {
-				t.Fatal(err)
-			}
-			certificate, key := first.CurrentCertKeyContent()
-			bundle, err := first.bundle()
-			if err != nil || !bytes.Equal(secret.Data["tls.crt"], certificate) || !bytes.Equal(secret.Data["tls.key"], key) || !bytes.Equal(secret.Data["ca.crt"], bundle) ||
-				secret.Type != corev1.SecretTypeTLS {
-				t.Error("what is served is not what is in the Secret")
-			}
+			secret := wantInSecret(t, cluster, first)
 			// From then on nothing changes.
 			version := secret.ResourceVersion
 			for _, replica := range []*certificates{first, second} {
@@ -89,11 +80,27 @@ func TestTwoReplicasServeWithTheSame(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if err := cluster.Get(t.Context(), secretName, &secret); err != nil || secret.ResourceVersion != version || told != 1 {
+			if err := cluster.Get(t.Context(), secretName, secret); err != nil || secret.ResourceVersion != version || told != 1 {
 				t.Errorf("at rest the Secret is written, or listeners are told: %v, %s after %s, %d", err, secret.ResourceVersion, version, told)
 			}
 		})
 	}
+}
+
+// wantInSecret checks that a replica serves what is in the Secret, and returns that.
+func wantInSecret(t *testing.T, cluster client.Client, replica *certificates) *corev1.Secret {
+	t.Helper()
+	var secret corev1.Secret
+	if err := cluster.Get(t.Context(), secretName, &secret); err != nil {
+		t.Fatal(err)
+	}
+	certificate, key := replica.CurrentCertKeyContent()
+	bundle, err := replica.bundle()
+	if err != nil || !bytes.Equal(secret.Data["tls.crt"], certificate) || !bytes.Equal(secret.Data["tls.key"], key) || !bytes.Equal(secret.Data["ca.crt"], bundle) ||
+		secret.Type != corev1.SecretTypeTLS {
+		t.Error("what is served is not what is in the Secret")
+	}
+	return &secret
 }
 
 // How an administrator gets new ones, after a leak.

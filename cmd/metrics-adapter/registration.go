@@ -189,7 +189,10 @@ func (r *registration) apply(ctx context.Context, i int, bundle []byte, found *u
 // asWanted reports whether all that is wanted of a spec is there, and it does not say to skip verification.
 func asWanted(found any, wanted map[string]any) bool {
 	spec, ok := found.(map[string]any)
-	if !ok || spec["insecureSkipTLSVerify"] == true {
+	if !ok {
+		return false
+	}
+	if unverified, _ := spec["insecureSkipTLSVerify"].(bool); unverified {
 		return false
 	}
 	for field, value := range wanted {

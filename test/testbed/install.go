@@ -17,8 +17,9 @@ const (
 	OperatorNamespace = "gin-operator-system"
 	// OperatorName is the name of its Deployment.
 	OperatorName = "gin-operator"
-	// AdapterName is the name of all that the metrics adapter consists of, and AdapterImage its image in config/.
-	AdapterName  = "gin-operator-metrics-adapter"
+	// AdapterName is the name of all that the metrics adapter consists of.
+	AdapterName = "gin-operator-metrics-adapter"
+	// AdapterImage is its image in config/.
 	AdapterImage = pinned + "metrics-adapter:v0.1.0"
 	// DefaultInstall is the kustomization for a whole cluster.
 	DefaultInstall = "config/default"
