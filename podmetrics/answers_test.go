@@ -135,10 +135,16 @@ func TestAnswers(t *testing.T) {
 		},
 		"text that is cut off": {answers: text(typed + "jobs_total 1"), reason: ReasonMalformed, message: "cut off in the middle of line 2"},
 
-		"NaN in a counter":     {answers: text(typed+"jobs_total 1\n", typed+"jobs_total NaN\n"), reason: ReasonBadValue, message: "jobs_total is NaN"},
-		"NaN":                  {answers: text("queue{a=\"1\"} 5\nqueue{a=\"2\"} NaN\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is NaN"},
-		"infinity":             {answers: text("queue -Inf\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is -Inf"},
-		"out of range":         {answers: text("queue 1e999\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is +Inf"},
+		"NaN in a counter": {answers: text(typed+"jobs_total 1\n", typed+"jobs_total NaN\n"), reason: ReasonBadValue, message: "jobs_total is NaN"},
+		"NaN":              {answers: text("queue{a=\"1\"} 5\nqueue{a=\"2\"} NaN\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is NaN"},
+		"infinity":         {answers: text("queue -Inf\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is -Inf"},
+		"out of range":     {answers: text("queue 1e999\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is +Inf"},
+		"too large": {
+			answers: text("queue 1.7e308\n"), query: Query{Name: "queue"}, reason: ReasonBadValue, message: "queue is 1.7e+308, which is more than",
+		},
+		"counts whose sum has no end": {
+			answers: text("jobs_total 1\n", "jobs_total 1.7e308\n", "jobs_total 1\n", "jobs_total 1.7e308\n", "jobs_total 1\n", "jobs_total 11\n"), want: 0.4, count: 10,
+		},
 		"negative counter":     {answers: text(typed + "jobs_total -1\n"), reason: ReasonBadValue, message: "is a counter and yet negative (-1)"},
 		"series that is twice": {answers: text(typed + "jobs_total{a=\"1\",b=\"\"} 1\njobs_total{b=\"\",a=\"1\"} 2\n"), reason: ReasonBadValue, message: "same labels twice"},
 		"NaN that a selector leaves out": {

@@ -33,7 +33,7 @@ const (
 	ReasonTooManySeries Reason = "TooManySeries"
 	// ReasonWrongType says that the metric is of a type that the query can't be answered from.
 	ReasonWrongType Reason = "WrongType"
-	// ReasonBadValue says that a series was NaN, infinite, there twice, or a negative counter.
+	// ReasonBadValue says that a series was NaN, infinite or close to that, there twice, or a negative counter.
 	ReasonBadValue Reason = "BadValue"
 )
 

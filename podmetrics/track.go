@@ -13,6 +13,8 @@ const (
 	forgetAfter = 12
 	// maxBounds is how many different buckets the histograms of a metric may have in all.
 	maxBounds = 512
+	// maxValue is the largest value that counts: sums of any number of them are finite.
+	maxValue = 1e100
 )
 
 // series is one set of labels of a metric.
@@ -97,6 +99,8 @@ func (t *track) take(k kind, key uint64, labels labelSet, value float64) {
 		t.bad = failure(ReasonBadValue, "%s has the same labels twice in one answer", t.sample)
 	case math.IsNaN(value) || math.IsInf(value, 0):
 		t.bad = failure(ReasonBadValue, "%s is %v, which nothing can be worked out of: take that series out with a selector, or mend it", t.sample, value)
+	case math.Abs(value) > maxValue:
+		t.bad = failure(ReasonBadValue, "%s is %v, which is more than can be reckoned with", t.sample, value)
 	case k != kindGauge && value < 0:
 		t.bad = failure(ReasonBadValue, "%s is a counter and yet negative (%v)", t.sample, value)
 	}

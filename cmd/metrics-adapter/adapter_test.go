@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -281,6 +282,9 @@ func newProvider(t *testing.T) *provider {
 		objects = append(objects, pod(name, v1alpha1.Blue))
 		values["uid-of-"+name+" "+rate] = podmetrics.Value{Value: 12.3456 + float64(i), Time: at, Window: 29900 * time.Millisecond, Pods: 1}
 		values["uid-of-"+name+" jobs{queue=mail}"] = podmetrics.Value{Value: 3, Time: at, Pods: 1}
+		values["uid-of-"+name+" large"] = podmetrics.Value{Value: 4e12, Time: at, Pods: 1}
+		values["uid-of-"+name+" larger"] = podmetrics.Value{Value: 4.6e12, Time: at, Pods: 1}
+		values["uid-of-"+name+" none"] = podmetrics.Value{Value: math.NaN(), Time: at, Pods: 1}
 		values["uid-of-"+name+" huge"] = podmetrics.Value{Value: 1e300, Time: at, Pods: 1}
 	}
 	for i := range 4 {
@@ -349,7 +353,12 @@ func TestTheAPI(t *testing.T) {
 		"of a GinService that isn't there":            {path: "ginservices.apps.gin-operator.dev/gone/http_requests_per_second", message: "there is no GinService shop/gone"},
 		"of other things":                             {path: "services/hello/http_requests_per_second", message: "could not find the metric http_requests_per_second for services"},
 		"of other things by labels":                   {path: "services/*/http_requests_per_second", message: "could not find the metric http_requests_per_second for services"},
-		"beyond what the API can say":                 {path: "pods/*/huge?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no pod has a value of huge: Pod shop/good1: its huge is 1e+300"},
+		"as large as can be": {path: "pods/*/large?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", want: []string{
+			"good1 large 4T - 2026-07-01T12:00:00Z", "good2 large 4T - 2026-07-01T12:00:00Z",
+		}},
+		"beyond what a thousand pods can say together": {path: "pods/*/larger?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no pod has a value of larger: Pod shop/good1: its larger is 4.6e+12"},
+		"that is no number":                            {path: "pods/*/none?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no pod has a value of none: Pod shop/good1: its none is NaN"},
+		"beyond what the API can say":                  {path: "pods/*/huge?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no pod has a value of huge: Pod shop/good1: its huge is 1e+300"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, body := get("/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/" + tc.path)

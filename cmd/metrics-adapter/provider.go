@@ -35,6 +35,9 @@ var (
 	ginServices = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "ginservices"}
 )
 
+// maxThousandths bounds a value. The autoscaler adds those of all pods up in 64 bits: beyond, they would come out negative, and take pods away.
+const maxThousandths = 1 << 52
+
 // maxReasons is how many pods an error tells the reason of.
 const maxReasons = 3
 
@@ -212,7 +215,8 @@ func (p *provider) value(pod *corev1.Pod, query podmetrics.Query) (*custom_metri
 func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value) (*custom_metrics.MetricValue, error) {
 	// The API counts in thousandths.
 	thousandths := math.Round(1000 * measured.Value)
-	if math.Abs(thousandths) >= 1<<62 {
+	// Not a number is refused as well.
+	if !(math.Abs(thousandths) < maxThousandths) {
 		return nil, notFound("%s %s/%s: its %s is %g, which is more than an autoscaler can reckon with", of.Kind, of.Namespace, of.Name, query, measured.Value)
 	}
 	value := &custom_metrics.MetricValue{
