@@ -231,6 +231,10 @@ func TestAnswers(t *testing.T) {
 		"quantile of a bound that is none": {
 			answers: text("h_bucket{le=\"high\"} 0\n"), query: Query{Name: "h", Quantile: 0.5}, reason: ReasonBadValue, message: `the bound "high"`,
 		},
+		"a bound that fills the line": {
+			answers: text("h_bucket{le=\"" + strings.Repeat("x", 60_000) + "\"} 0\n"), query: Query{Name: "h", Quantile: 0.5}, reason: ReasonBadValue,
+			message: `the bound "` + strings.Repeat("x", 60) + `", which is no number`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -151,7 +151,7 @@ func (t *track) boundSlot(labels labelSet) int {
 	text := labels.Get(boundLabel)
 	bound, ok := parseNumber([]byte(text))
 	if !ok || math.IsNaN(bound) {
-		t.bad = failure(ReasonBadValue, "%s has a bucket with the bound %q, which is no number", t.sample, text)
+		t.bad = failure(ReasonBadValue, "%s has a bucket with the bound %.60q, which is no number", t.sample, text)
 		return -1
 	}
 	slot := slices.Index(t.newBounds, bound)
