@@ -72,11 +72,19 @@ func TestAnswers(t *testing.T) {
 			answers: text(typed+"jobs_total{a=\"1\"} 100\njobs_total{a=\"2\"} 100\n", typed+"jobs_total{a=\"1\"} 10\njobs_total{a=\"2\"} 115\n"), want: 5, count: 25,
 		},
 		"restart that a higher count would hide": {
-			answers: text(typed+"jobs_total 100\nprocess_start_time_seconds 1.7e9\n", typed+"jobs_total 120\nprocess_start_time_seconds 1.7000005e9\n"),
+			answers: text(typed+"jobs_total 100\nprocess_start_time_seconds 9.4e8\n", typed+"jobs_total 120\nprocess_start_time_seconds 946684803.5\n"),
 			want:    24, count: 120,
 		},
-		"clock that is set": {
-			answers: text(typed+"jobs_total 100\nprocess_start_time_seconds 1000.1\n", typed+"jobs_total 120\nprocess_start_time_seconds 1000.4\n"),
+		"restart on a machine whose clock is behind": {
+			answers: text(typed+"jobs_total 100\nprocess_start_time_seconds 9.4e8\n", typed+"jobs_total 120\nprocess_start_time_seconds 946684753.5\n"),
+			want:    24, count: 120,
+		},
+		"clock that is set by a little": {
+			answers: text(typed+"jobs_total 100\nprocess_start_time_seconds 946684790.1\n", typed+"jobs_total 120\nprocess_start_time_seconds 946684790.4\n"),
+			want:    4, count: 20,
+		},
+		"clock that is set by much": {
+			answers: text(typed+"jobs_total 100\nprocess_start_time_seconds 9.4e8\n", typed+"jobs_total 120\nprocess_start_time_seconds 940003600\n"),
 			want:    4, count: 20,
 		},
 		"series that is new counts from zero": {

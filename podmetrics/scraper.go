@@ -21,6 +21,9 @@ import (
 // staleAfter is how many intervals a sample is fresh for.
 const staleAfter = 3
 
+// clockSkew is by how much the clocks of two machines may differ.
+const clockSkew = time.Minute
+
 // Options set up a Scraper. What is left out has its default.
 type Options struct {
 	// Interval is the time from one scrape of a pod to the next. Default: 5 s.
@@ -117,8 +120,9 @@ type target struct {
 	scraped time.Time
 
 	cancel context.CancelFunc
-	// started is when the process did, by its own word. For the scraping goroutine alone.
+	// started is when the process did, by its own word, and heard when it said so last. For the scraping goroutine alone.
 	started float64
+	heard   time.Time
 }
 
 // Scraper scrapes targets until it is closed. Make it with New. It may be used by many goroutines at once.
@@ -324,9 +328,8 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 	}
 	restarted := false
 	if start := watch[startName]; start.present {
-		// Clocks are set by fractions of a second now and then, and the kernel's start times move with them.
-		restarted = t.started != 0 && start.value > t.started+1
-		t.started = start.value
+		restarted = t.started != 0 && startedAgain(t.started, start.value, t.heard)
+		t.started, t.heard = start.value, at
 	}
 	for _, lines := range watch {
 		for _, track := range lines.tracks {
@@ -335,4 +338,11 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 		}
 	}
 	return true
+}
+
+// startedAgain reports whether a process, by when it says that it started, is another one than the one before, which was last heard of at a time.
+// Where a machine's clock is set, the kernel's start times move with it: by fractions of a second now and then, and by all the time that a virtual
+// machine was stopped for. But a process that is new has also started after the other was last heard of, by clocks that may differ a little.
+func startedAgain(before, now float64, heard time.Time) bool {
+	return now > before+1 && now > float64(heard.Add(-clockSkew).Unix())
 }
