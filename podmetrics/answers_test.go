@@ -353,6 +353,29 @@ func TestTheWindowIsWhatWasAskedFor(t *testing.T) {
 	})
 }
 
+func TestSamplesThatAreTooCloseMakeNoRate(t *testing.T) {
+	at := time.Unix(0, 0)
+	for name, tc := range map[string]struct {
+		samples []time.Duration
+		want    time.Duration
+	}{
+		"one":                         {samples: []time.Duration{0}},
+		"two in no time":              {samples: []time.Duration{0, 40 * time.Millisecond}},
+		"two at half an interval":     {samples: []time.Duration{0, interval / 2}, want: interval / 2},
+		"one that is old enough also": {samples: []time.Duration{0, interval, interval + 40*time.Millisecond}, want: interval + 40*time.Millisecond},
+		"every interval":              {samples: []time.Duration{0, interval, 2 * interval, 3 * interval, 4 * interval}, want: 3 * interval},
+	} {
+		var r ring
+		for _, after := range tc.samples {
+			r.push(at.Add(after), []float64{1}, 10)
+		}
+		newest, base, ok := r.window(3*interval, interval, staleAfter*interval)
+		if ok != (tc.want != 0) || ok && newest.at.Sub(base.at) != tc.want {
+			t.Errorf("%s: %t, %v to %v, want %s between them", name, ok, base, newest, tc.want)
+		}
+	}
+}
+
 func TestWhatIsKeptOfAPodIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := newScript()

@@ -66,7 +66,8 @@ func TestGinkit(t *testing.T) {
 	length.WithLabelValues("mail").Set(3)
 	length.WithLabelValues("sms").Set(4)
 
-	s := start(t, nil, Options{})
+	// What is slow takes more than half an interval, which makes two samples far enough apart.
+	s := start(t, nil, Options{Interval: time.Second})
 	defer s.Close()
 	queries := map[string]Query{}
 	for _, name := range []string{RequestsPerSecond, RequestsInFlight, RequestSuccessRatio, RequestDurationP50, RequestDurationP99, "jobs_done_total", "queue_length", "go_goroutines"} {
@@ -113,6 +114,7 @@ func TestGinkit(t *testing.T) {
 	_, err := read("broken")
 	wantReason(t, err, ReasonTooFewSamples)
 	request(t, address, http.MethodPost, "/broken", 2)
+	request(t, address, http.MethodGet, "/slow", 10)
 	scrape()
 	if value, err := read("broken"); err != nil || value.Value != 0 || value.Count != 2 {
 		t.Errorf("success of POST: %+v, %v, want none of 2", value, err)

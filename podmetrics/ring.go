@@ -42,9 +42,10 @@ func (r *ring) push(at time.Time, totals []float64, size int) {
 	r.next = (r.next + 1) % size
 }
 
-// window returns the newest sample and the one that a window before it begins with, or false where there is only one. A sample counts as
+// window returns the newest sample and the one that a window before it begins with, or false where there is no such sample. A sample counts as
 // old enough from half an interval before the window's beginning, because scrapes are not to the millisecond; one that is older than a gap
-// that samples go stale in says nothing of the window, and is passed over for the next.
+// that samples go stale in says nothing of the window, and is passed over for the next. So is one less than half an interval before the
+// newest, as where a scrape had to wait for its turn: there may be no request by chance in so short a time, or one that makes a high rate.
 func (r *ring) window(length, interval, gap time.Duration) (newest, base *sample, ok bool) {
 	if r.len() < 2 {
 		return nil, nil, false
@@ -55,6 +56,9 @@ func (r *ring) window(length, interval, gap time.Duration) (newest, base *sample
 		age := newest.at.Sub(s.at)
 		if age > length+gap {
 			break
+		}
+		if age < interval/2 {
+			continue
 		}
 		base = s
 		if age >= length-interval/2 {
