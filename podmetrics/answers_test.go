@@ -38,6 +38,15 @@ func labelValues(n, value int) string {
 	return b.String()
 }
 
+// manyNames returns more names than are noted of an answer.
+func manyNames() string {
+	var b strings.Builder
+	for i := range maxNames / 16 {
+		fmt.Fprintf(&b, "app_measures_%04d 1\n", i)
+	}
+	return b.String()
+}
+
 // durations returns the histogram of durations as ginkit exposes it, with the bounds 0.1, 1 and none.
 func durations(status string, buckets ...int) string {
 	const name = "http_server_request_duration_seconds"
@@ -196,6 +205,9 @@ func TestAnswers(t *testing.T) {
 		"durations in another unit": {
 			answers: text(idle + "# TYPE http_server_request_duration_milliseconds histogram\nhttp_server_request_duration_milliseconds_count 7\n"),
 			query:   Query{Name: RequestsPerSecond}, reason: ReasonNoMetric, message: "it has: http_server_request_duration_milliseconds_count",
+		},
+		"durations in another unit, after more names than are noted": {
+			answers: text(idle + manyNames() + "http_server_request_duration_milliseconds_count 7\n"), query: Query{Name: RequestsPerSecond}, reason: ReasonNoMetric,
 		},
 		"durations of which there are none yet": {
 			answers: text(idle+"# TYPE http_server_request_duration_seconds histogram\n", idle+"# TYPE http_server_request_duration_seconds histogram\n"),

@@ -75,8 +75,10 @@ type document struct {
 	reader *bufio.Reader
 	// labels are those of the line.
 	labels labelSet
-	// names are all names that a query may have, one a line.
-	names []byte
+	// names are the names that a query may have, one a line, as many as fit. otherwise says that one of all is that of durations of requests in
+	// another way than ours, such as in milliseconds: that there are none by the right name says nothing about requests then.
+	names     []byte
+	otherwise bool
 
 	watch map[string]*watched
 	// name is that of the line before, current what is watched by it, and kind what its values are.
@@ -96,7 +98,7 @@ func (d *document) read(body io.Reader, openMetrics bool, watch map[string]*watc
 	d.reader.Reset(body)
 	// Neither may outlive the scrape: the workspace goes to another pod.
 	defer func() { d.reader.Reset(nil); d.watch, d.current = nil, nil }()
-	d.watch, d.current, d.openMetrics, d.ended = watch, nil, openMetrics, false
+	d.watch, d.current, d.openMetrics, d.ended, d.otherwise = watch, nil, openMetrics, false, false
 	d.names, d.name, d.family, d.typ = d.names[:0], d.name[:0], d.family[:0], d.typ[:0]
 	for number := 1; ; number++ {
 		line, err := d.reader.ReadSlice('\n')
@@ -167,6 +169,9 @@ func (d *document) enter(name []byte) {
 
 // note adds a name to those that a query may have, unless it is the one before.
 func (d *document) note(name []byte) {
+	if bytes.HasPrefix(name, []byte("http_server_")) && bytes.Contains(name, []byte("duration")) && !bytes.HasPrefix(name, []byte(durationName)) {
+		d.otherwise = true
+	}
 	if len(d.names)+len(name) >= maxNames {
 		return
 	}

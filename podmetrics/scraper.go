@@ -334,7 +334,7 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 	for _, lines := range watch {
 		for _, track := range lines.tracks {
 			witness := watch[track.witness]
-			track.commit(at, s.options.samples(), restarted, witness != nil && witness.present, d.names)
+			track.commit(at, s.options.samples(), restarted, witness != nil && witness.present && !d.otherwise, d.names)
 		}
 	}
 	return true

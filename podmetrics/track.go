@@ -1,7 +1,6 @@
 package podmetrics
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"strings"
@@ -183,7 +182,7 @@ func (t *track) forget() {
 }
 
 // commit counts the scrape that was under way. The lock of the target is held. Restarted says that the process is another one than in the
-// scrape before; witnessed that the witness was there; names are those that the pod has.
+// scrape before; witnessed that no series means that nothing was counted; names are those that the pod has.
 func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names []byte) {
 	if restarted {
 		for _, s := range t.series {
@@ -224,23 +223,12 @@ func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names 
 	t.ring.push(at, t.totals, size)
 }
 
-// measuredOtherwise reports whether the pod has durations of requests by another name, such as in milliseconds. That there are none by the
-// right name says nothing about requests then.
-func measuredOtherwise(names []byte) bool {
-	for name := range bytes.Lines(names) {
-		if bytes.HasPrefix(name, []byte("http_server_")) && bytes.Contains(name, []byte("duration")) && !bytes.HasPrefix(name, []byte(durationName)) {
-			return true
-		}
-	}
-	return false
-}
-
 // judge returns why the scrape that was under way gives no sample, if it doesn't.
 func (t *track) judge(witnessed bool, names []byte) *Error {
 	switch {
 	case t.bad != nil:
 		return t.bad
-	case t.matched > 0, witnessed && !measuredOtherwise(names):
+	case t.matched > 0, witnessed:
 		return nil
 	case t.present:
 		return failure(ReasonNoSeries, "no series of %s has the labels %s", t.sample, t.selector)
