@@ -131,13 +131,14 @@ func TestTargets(t *testing.T) {
 			objects: []client.Object{service(onRate), pod("b", v1alpha1.Blue), pod("g", v1alpha1.Green, func(p *corev1.Pod) { p.Status.PodIP = "fd00::7" })},
 			want:    []string{"shop/b hello blue 10.0.0.7:8080: http_requests_per_second", "shop/g hello green [fd00::7]:8080: http_requests_per_second"},
 		},
-		"no pod that isn't ready, ends, has no address, or is somebody else's": {
+		"no pod that isn't ready, ends, has no address or that of its node, or is somebody else's": {
 			objects: []client.Object{
 				service(onRate), pod("a", v1alpha1.Blue, notReady), pod("b", v1alpha1.Blue, func(p *corev1.Pod) { p.Status.PodIP = "" }),
 				pod("c", v1alpha1.Blue, func(p *corev1.Pod) { p.Labels[v1alpha1.LabelUID] = "uid-of-an-earlier-one" }),
 				pod("d", v1alpha1.Blue, func(p *corev1.Pod) { p.Namespace = "other" }),
 				pod("e", v1alpha1.Blue, func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = ptr.To(metav1.Now()), []string{"x/y"} }),
 				pod("f", v1alpha1.Blue, func(p *corev1.Pod) { p.Status.Conditions = nil }),
+				pod("g", v1alpha1.Blue, func(p *corev1.Pod) { p.Spec.HostNetwork = true }),
 			},
 		},
 		"metrics on a port of their own, which the pod knows best": {
@@ -496,5 +497,12 @@ func TestWhatIsKeptOfAPodIsEnough(t *testing.T) {
 	}
 	if text := fmt.Sprint(kept); strings.Contains(text, "SECRET") {
 		t.Error("the environment of pods is kept")
+	}
+	full.Spec.HostNetwork = true
+	if kept, err = keepNeeded(full); err != nil {
+		t.Fatal(err)
+	}
+	if target, ok := targetOf(service(), kept.(*corev1.Pod)); ok {
+		t.Errorf("a pod on the network of its node is a target: %+v", target)
 	}
 }

@@ -289,7 +289,7 @@ func keepNeeded(object any) (any, error) {
 		return object, nil
 	}
 	pod.ManagedFields, pod.Annotations, pod.OwnerReferences = nil, nil, nil
-	spec := corev1.PodSpec{}
+	spec := corev1.PodSpec{HostNetwork: pod.Spec.HostNetwork}
 	for i := range pod.Spec.Containers {
 		spec.Containers = append(spec.Containers, corev1.Container{Name: pod.Spec.Containers[i].Name, Ports: pod.Spec.Containers[i].Ports})
 	}

@@ -163,10 +163,11 @@ func (t *targets) queries(ctx context.Context, gs *v1alpha1.GinService) ([]podme
 	return queries, nil
 }
 
-// targetOf returns how to scrape a pod, or false if it isn't ready.
+// targetOf returns how to scrape a pod, or false if it isn't ready. One on the network of its node isn't the operator's, whatever its labels say:
+// its address is the node's, where what listens may trust whoever asks from within the cluster.
 func targetOf(gs *v1alpha1.GinService, pod *corev1.Pod) (podmetrics.Target, bool) {
 	address, err := netip.ParseAddr(pod.Status.PodIP)
-	if err != nil || !pod.DeletionTimestamp.IsZero() || !ready(pod) {
+	if err != nil || !pod.DeletionTimestamp.IsZero() || pod.Spec.HostNetwork || !ready(pod) {
 		return podmetrics.Target{}, false
 	}
 	return podmetrics.Target{
