@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -151,7 +152,7 @@ func (r *registration) apply(ctx context.Context, i int, bundle []byte, found *u
 		"caBundle": base64.StdEncoding.EncodeToString(bundle),
 		"service":  map[string]any{"namespace": r.service.Namespace, "name": r.service.Name, "port": int64(443)},
 	}
-	if found != nil && asWanted(found.Object["spec"], spec) {
+	if found != nil && asWanted(found.Object["spec"], spec) && r.goesWithRole(found) {
 		return nil
 	}
 	role := &metav1.PartialObjectMetadata{}
@@ -184,6 +185,13 @@ func (r *registration) apply(ctx context.Context, i int, bundle []byte, found *u
 	registered.WithLabelValues(served[i].version).Set(1)
 	ctrl.LoggerFrom(ctx).Info("Registered for custom.metrics.k8s.io", "version", served[i].version)
 	return nil
+}
+
+// goesWithRole reports whether an APIService is deleted with the ClusterRole. One that was made by hand or comes from a backup may not be.
+func (r *registration) goesWithRole(apiService *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(apiService.GetOwnerReferences(), func(owner metav1.OwnerReference) bool {
+		return owner.Kind == "ClusterRole" && owner.Name == r.role
+	})
 }
 
 // asWanted reports whether all that is wanted of a spec is there, and it does not say to skip verification.

@@ -109,6 +109,9 @@ func TestRegistration(t *testing.T) {
 		"this one does, without verification": {
 			objects: []client.Object{apiService("v1beta1", own, "", true)}, want: []string{b1, b2}, writes: 2,
 		},
+		"this one does, though the role is not its owner": {
+			objects: []client.Object{apiService("v1beta1", own, "YnVuZGxl", false)}, want: []string{b1, b2}, writes: 2,
+		},
 		"another adapter does, with one version": {
 			objects: []client.Object{apiService("v1beta1", "monitoring/prometheus-adapter", "", true)},
 			want:    []string{"v1beta1.custom.metrics.k8s.io: monitoring/prometheus-adapter:443 bundle <nil> skip true priority 100"},
