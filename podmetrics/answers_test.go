@@ -429,6 +429,46 @@ func TestWhatIsKeptOfAPodIsBounded(t *testing.T) {
 	})
 }
 
+func TestWhatIsKeptOfAllPodsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := newScript()
+		s := start(t, network, Options{MaxTotal: 100})
+		narrow := Query{Name: "jobs_total", Selector: selector("user=7")}
+		first, second := podNumber(1, jobs), podNumber(2, jobs)
+		for _, target := range []Target{first, second} {
+			network.say(target, text(labelValues(60, 1), labelValues(60, 1), labelValues(60, 2))...)
+		}
+		set(t, s, first)
+		pass(2 * interval)
+		set(t, s, second)
+		pass(2 * interval)
+		if value, err := s.Read(first.Pod.UID, jobs, time.Minute); err != nil || value.Count != 60 {
+			t.Errorf("%+v, %v, want all that the pod counts which was there first", value, err)
+		}
+		_, err := s.Read(second.Pod.UID, jobs, time.Minute)
+		wantReason(t, err, ReasonTooManySeries)
+		if left := s.room.left.Load(); left != 40 {
+			t.Errorf("room for %d more series, want it for 40: who has too many holds none", left)
+		}
+		// There is room again where less is asked for, and where a pod goes.
+		first.Queries = []Query{narrow}
+		set(t, s, first)
+		pass(3 * interval)
+		if value, err := s.Read(second.Pod.UID, jobs, time.Minute); err != nil || value.Pods != 1 {
+			t.Errorf("%+v, %v, want a value", value, err)
+		}
+		s.Remove(second.Pod.UID)
+		pass(interval)
+		if left := s.room.left.Load(); left != 99 {
+			t.Errorf("room for %d more series, want it for all but one", left)
+		}
+		s.Close()
+		if left := s.room.left.Load(); left != 100 {
+			t.Errorf("room for %d more series in the end, want it for 100", left)
+		}
+	})
+}
+
 // A series that is forgotten comes back as a new one, with all that it ever counted: so those that failed scrapes did not show are kept.
 func TestFailedScrapesForgetNoSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

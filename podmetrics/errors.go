@@ -29,7 +29,7 @@ const (
 	ReasonNoMetric Reason = "NoMetric"
 	// ReasonNoSeries says that no series of the metric has the labels that the selector asks for.
 	ReasonNoSeries Reason = "NoSeries"
-	// ReasonTooManySeries says that more series match than Options.MaxSeries.
+	// ReasonTooManySeries says that more series match than Options.MaxSeries, or than there is room for within Options.MaxTotal.
 	ReasonTooManySeries Reason = "TooManySeries"
 	// ReasonWrongType says that the metric is of a type that the query can't be answered from.
 	ReasonWrongType Reason = "WrongType"

@@ -26,9 +26,9 @@ func FuzzDocument(f *testing.F) {
 	}
 	one := selector("a=1")
 	f.Fuzz(func(t *testing.T, body []byte, openMetrics bool) {
-		plain := newTrack(source{sample: "x", selector: labels.Everything()}, 100)
-		selected := newTrack(source{sample: "x", selector: one}, 100)
-		buckets := newTrack(source{sample: "x_bucket", group: byBound, selector: labels.Everything()}, 100)
+		plain := newTrack(source{sample: "x", selector: labels.Everything()}, newRoom(100, 300))
+		selected := newTrack(source{sample: "x", selector: one}, newRoom(100, 300))
+		buckets := newTrack(source{sample: "x_bucket", group: byBound, selector: labels.Everything()}, newRoom(100, 300))
 		watch := map[string]*watched{"x": {tracks: []*track{plain, selected}}, "x_bucket": {tracks: []*track{buckets}}, "y": {}, startName: {keep: true}}
 		d := newDocument()
 		var failed error

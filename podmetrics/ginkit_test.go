@@ -83,7 +83,7 @@ func TestGinkit(t *testing.T) {
 		sources[p.key()] = p.source
 	}
 	pod := podNumber(1).Pod
-	target.set(pod, newRequest(address, "/metrics"), sources, 5000)
+	target.set(pod, newRequest(address, "/metrics"), sources, newRoom(5000, 5000))
 	s.targets[pod.UID] = target
 	scrape := func() {
 		t.Helper()

@@ -38,6 +38,9 @@ type Options struct {
 	// MaxSeries is how many series, and of histograms how many buckets in all, a query may take from one pod. Each takes some 80 bytes.
 	// Default: 5,000.
 	MaxSeries int
+	// MaxTotal is how many series all queries may take from all pods. Beyond, metrics with series that are new have no value. Default:
+	// 1,000,000, which is some 80 MB.
+	MaxTotal int
 	// Workers is how many pods are scraped at once. A quarter as many more scrape those whose last scrape failed, so that pods which hang
 	// don't keep the others waiting. Default: 32.
 	Workers int
@@ -57,9 +60,10 @@ func (o Options) withDefaults() (Options, error) {
 	o.Keep = cmp.Or(o.Keep, 2*time.Minute)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 4<<20)
 	o.MaxSeries = cmp.Or(o.MaxSeries, 5000)
+	o.MaxTotal = cmp.Or(o.MaxTotal, 1_000_000)
 	o.Workers = cmp.Or(o.Workers, 32)
 	switch {
-	case o.Interval < 0 || o.Timeout < 0 || o.Keep < 0 || o.MaxBytes < 0 || o.MaxSeries < 0 || o.Workers < 0:
+	case o.Interval < 0 || o.Timeout < 0 || o.Keep < 0 || o.MaxBytes < 0 || o.MaxSeries < 0 || o.MaxTotal < 0 || o.Workers < 0:
 		return o, errors.New("options of the scraper: none can be negative")
 	case o.Timeout > o.Interval:
 		return o, fmt.Errorf("options of the scraper: Timeout (%s) must not be longer than Interval (%s)", o.Timeout, o.Interval)
@@ -115,6 +119,8 @@ type target struct {
 	request *http.Request
 	watch   map[string]*watched
 	tracks  map[string]*track
+	// dropped are tracks that nobody asks for any more, and that a scrape may yet be at.
+	dropped []*track
 	// problem is why the newest scrape failed, and scraped when the newest ended.
 	problem *Error
 	scraped time.Time
@@ -130,6 +136,7 @@ type Scraper struct {
 	options   Options
 	transport http.RoundTripper
 	metrics   *ownMetrics
+	room      *room
 	// healthy and failing hold what a scrape works with. Who waits for one waits for his turn.
 	healthy, failing chan *document
 
@@ -146,7 +153,7 @@ func New(options Options) (*Scraper, error) {
 		return nil, err
 	}
 	s := &Scraper{
-		options: options, transport: options.transport, metrics: newOwnMetrics(),
+		options: options, transport: options.transport, metrics: newOwnMetrics(), room: newRoom(options.MaxSeries, options.MaxTotal),
 		healthy: documents(options.Workers), failing: documents(max(1, options.Workers/4)),
 		targets: map[types.UID]*target{},
 	}
@@ -198,12 +205,12 @@ func (s *Scraper) Set(wanted Target) error {
 	}
 	request := newRequest(wanted.Address, path)
 	if t := s.targets[pod.UID]; t != nil {
-		t.set(pod, request, sources, s.options.MaxSeries)
+		t.set(pod, request, sources, s.room)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &target{cancel: cancel}
-	t.set(pod, request, sources, s.options.MaxSeries)
+	t.set(pod, request, sources, s.room)
 	s.targets[pod.UID] = t
 	s.metrics.targets.Set(float64(len(s.targets)))
 	s.running.Go(func() { s.run(ctx, t, pod.UID) })
@@ -218,7 +225,7 @@ func (s *Scraper) mayDial(address netip.AddrPort) bool {
 }
 
 // set takes over what is wanted of the target.
-func (t *target) set(pod Pod, request *http.Request, sources map[string]source, maxSeries int) {
+func (t *target) set(pod Pod, request *http.Request, sources map[string]source, r *room) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tracks := map[string]*track{}
@@ -231,12 +238,17 @@ func (t *target) set(pod Pod, request *http.Request, sources map[string]source, 
 	}
 	for key, source := range sources {
 		if tracks[key] = t.tracks[key]; tracks[key] == nil {
-			tracks[key] = newTrack(source, maxSeries)
+			tracks[key] = newTrack(source, r)
 		}
 		lines := entry(source.sample)
 		lines.tracks = append(lines.tracks, tracks[key])
 		if source.witness != "" {
 			entry(source.witness)
+		}
+	}
+	for key, track := range t.tracks {
+		if tracks[key] == nil {
+			t.dropped = append(t.dropped, track)
 		}
 	}
 	t.pod, t.request, t.watch, t.tracks = pod, request, watch, tracks
@@ -275,6 +287,7 @@ func (s *Scraper) run(ctx context.Context, t *target, uid types.UID) {
 	phase := time.Duration(maphash.String(nameSeed, string(uid)) % uint64(s.options.Interval)) //nolint:gosec // neither is negative, and the rest fits
 	timer := time.NewTimer(untilNext(time.Now(), phase, s.options.Interval))
 	defer timer.Stop()
+	defer t.end()
 	for failed := false; ; {
 		select {
 		case <-ctx.Done():
@@ -296,6 +309,24 @@ func (s *Scraper) run(ctx context.Context, t *target, uid types.UID) {
 	}
 }
 
+// endDropped gives back what dropped tracks hold. Only the goroutine that scrapes may call it, with the lock held.
+func (t *target) endDropped() {
+	for _, track := range t.dropped {
+		track.end()
+	}
+	t.dropped = nil
+}
+
+// end gives back what all tracks hold, once nothing is scraped any more.
+func (t *target) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.endDropped()
+	for _, track := range t.tracks {
+		track.end()
+	}
+}
+
 // untilNext returns how long it is until the next moment that is a phase after a multiple of the interval. Targets with evenly spread phases
 // are scraped evenly spread.
 func untilNext(now time.Time, phase, interval time.Duration) time.Duration {
@@ -306,6 +337,7 @@ func untilNext(now time.Time, phase, interval time.Duration) time.Duration {
 func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 	t.mu.Lock()
 	request, watch, pod := t.request, t.watch, t.pod
+	t.endDropped()
 	t.mu.Unlock()
 	for _, lines := range watch {
 		lines.present = false

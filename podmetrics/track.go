@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,12 +28,35 @@ type series struct {
 	slot   int
 }
 
+// room is how many series there may be.
+type room struct {
+	// perTrack bounds those of one track.
+	perTrack int
+	// left is how many more all tracks of a scraper may have.
+	left atomic.Int64
+}
+
+func newRoom(perTrack, total int) *room {
+	r := &room{perTrack: perTrack}
+	r.left.Store(int64(total))
+	return r
+}
+
+// take takes a place, and reports whether there was one.
+func (r *room) take() bool {
+	if r.left.Add(-1) >= 0 {
+		return true
+	}
+	r.left.Add(1)
+	return false
+}
+
 // track follows what one source says of one pod. What is not under the heading is for the goroutine that scrapes alone.
 type track struct {
 	source
 
-	series    map[uint64]*series
-	maxSeries int
+	series map[uint64]*series
+	room   *room
 	// newBounds are those of the slots, where these are buckets, in the order that they turned up.
 	newBounds []float64
 
@@ -54,8 +78,8 @@ type track struct {
 	namesSeen int
 }
 
-func newTrack(s source, maxSeries int) *track {
-	t := &track{source: s, series: map[uint64]*series{}, maxSeries: maxSeries}
+func newTrack(s source, r *room) *track {
+	t := &track{source: s, series: map[uint64]*series{}, room: r}
 	switch s.group {
 	case byNothing:
 		t.totals = make([]float64, 1)
@@ -124,8 +148,8 @@ func (t *track) checkKind(k kind) *Error {
 
 // add makes room for a series, or says what is wrong.
 func (t *track) add(key uint64, labels labelSet) *series {
-	if len(t.series) >= t.maxSeries {
-		t.bad = failure(ReasonTooManySeries, "%s has more than %d series: narrow it down with a selector, or give it fewer labels", t.sample, t.maxSeries)
+	if len(t.series) >= t.room.perTrack {
+		t.bad = failure(ReasonTooManySeries, "%s has more than %d series: narrow it down with a selector, or give it fewer labels", t.sample, t.room.perTrack)
 		return nil
 	}
 	slot := 0
@@ -139,6 +163,10 @@ func (t *track) add(key uint64, labels labelSet) *series {
 		if slot = t.boundSlot(labels); slot < 0 {
 			return nil
 		}
+	}
+	if !t.room.take() {
+		t.bad = failure(ReasonTooManySeries, "there is no room for all series of %s beside those of all other pods: narrow it down with a selector, or give it fewer labels", t.sample)
+		return nil
 	}
 	s := &series{slot: slot}
 	t.series[key] = s
@@ -168,7 +196,7 @@ func (t *track) boundSlot(labels labelSet) int {
 // forget makes room, if there is none, where series have been gone for long. Only after an answer that was read to its end is it known which
 // have: one that is dropped too soon would come back as a new one, and all that it ever counted as just counted.
 func (t *track) forget() {
-	full := len(t.series) >= t.maxSeries
+	full := len(t.series) >= t.room.perTrack || t.room.left.Load() <= 0
 	for key, s := range t.series {
 		switch {
 		case s.seen == t.scrape:
@@ -177,8 +205,15 @@ func (t *track) forget() {
 			s.missed++
 		case full:
 			delete(t.series, key)
+			t.room.left.Add(1)
 		}
 	}
+}
+
+// end forgets all series, and gives their places back.
+func (t *track) end() {
+	t.room.left.Add(int64(len(t.series)))
+	clear(t.series)
 }
 
 // commit counts the scrape that was under way. The lock of the target is held. Restarted says that the process is another one than in the
@@ -192,6 +227,9 @@ func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names 
 	t.forget()
 	t.problem = t.judge(witnessed, names)
 	if t.problem != nil {
+		if t.problem.Reason == ReasonTooManySeries && t.ring.len() == 0 {
+			t.end() // which counted nothing yet, and others may have room for theirs
+		}
 		return
 	}
 	if t.matched > 0 {
