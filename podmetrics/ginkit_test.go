@@ -87,8 +87,8 @@ func TestGinkit(t *testing.T) {
 	s.targets[pod.UID] = target
 	scrape := func() {
 		t.Helper()
-		if !s.scrape(t.Context(), target, newDocument()) {
-			t.Fatal(s.Problem(pod.UID))
+		if problem := s.scrape(t.Context(), target, newDocument()); problem != nil {
+			t.Fatal(problem)
 		}
 	}
 	scrape()

@@ -41,7 +41,7 @@ type Options struct {
 	// MaxTotal is how many series all queries may take from all pods. Beyond, metrics with series that are new have no value. Default:
 	// 1,000,000, which is some 80 MB.
 	MaxTotal int
-	// Workers is how many pods are scraped at once. A quarter as many more scrape those whose last scrape failed, so that pods which hang
+	// Workers is how many pods are scraped at once. A quarter as many more scrape those whose last scrape timed out, so that pods which hang
 	// don't keep the others waiting. Default: 32.
 	Workers int
 	// AllowLoopback lets targets be on this machine, for programs that play pods. Default: false. No pod is there, and what listens there may
@@ -137,8 +137,8 @@ type Scraper struct {
 	transport http.RoundTripper
 	metrics   *ownMetrics
 	room      *room
-	// healthy and failing hold what a scrape works with. Who waits for one waits for his turn.
-	healthy, failing chan *document
+	// healthy and hanging hold what a scrape works with. Who waits for one waits for his turn.
+	healthy, hanging chan *document
 
 	mu      sync.RWMutex
 	targets map[types.UID]*target
@@ -154,7 +154,7 @@ func New(options Options) (*Scraper, error) {
 	}
 	s := &Scraper{
 		options: options, transport: options.transport, metrics: newOwnMetrics(), room: newRoom(options.MaxSeries, options.MaxTotal),
-		healthy: documents(options.Workers), failing: documents(max(1, options.Workers/4)),
+		healthy: documents(options.Workers), hanging: documents(max(1, options.Workers/4)),
 		targets: map[types.UID]*target{},
 	}
 	if s.transport == nil {
@@ -288,21 +288,23 @@ func (s *Scraper) run(ctx context.Context, t *target, uid types.UID) {
 	timer := time.NewTimer(untilNext(time.Now(), phase, s.options.Interval))
 	defer timer.Stop()
 	defer t.end()
-	for failed := false; ; {
+	for hung := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
 		turns := s.healthy
-		if failed {
-			turns = s.failing
+		if hung {
+			turns = s.hanging
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case d := <-turns:
-			failed = !s.scrape(ctx, t, d)
+			problem := s.scrape(ctx, t, d)
+			// Others that fail do so at once, and would wait for long among those that hang.
+			hung = problem != nil && problem.Reason == ReasonTimeout
 			turns <- d
 		}
 		timer.Reset(untilNext(time.Now(), phase, s.options.Interval))
@@ -333,8 +335,8 @@ func untilNext(now time.Time, phase, interval time.Duration) time.Duration {
 	return interval - (time.Duration(now.UnixNano())-phase)%interval
 }
 
-// scrape scrapes a target once, and reports whether it could.
-func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
+// scrape scrapes a target once, and returns what is wrong with it, if anything is.
+func (s *Scraper) scrape(ctx context.Context, t *target, d *document) *Error {
 	t.mu.Lock()
 	request, watch, pod := t.request, t.watch, t.pod
 	t.endDropped()
@@ -348,7 +350,7 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 	at := time.Now()
 	problem := s.fetch(ctx, request, watch, d)
 	if ctx.Err() != nil {
-		return false // the target is gone, and nobody wants to know
+		return nil // the target is gone, and nobody wants to know
 	}
 	s.metrics.observe(time.Since(at), problem)
 	t.mu.Lock()
@@ -356,7 +358,7 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 	t.scraped, t.problem = at, nil
 	if problem != nil {
 		t.problem = problem.of(pod)
-		return false
+		return t.problem
 	}
 	restarted := false
 	if start := watch[startName]; start.present {
@@ -369,7 +371,7 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) bool {
 			track.commit(at, s.options.samples(), restarted, witness != nil && witness.present && !d.otherwise, d.names)
 		}
 	}
-	return true
+	return nil
 }
 
 // startedAgain reports whether a process, by when it says that it started, is another one than the one before, which was last heard of at a time.

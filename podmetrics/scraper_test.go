@@ -277,6 +277,27 @@ func TestPodsThatHangDoNotKeepOthersWaiting(t *testing.T) {
 	})
 }
 
+// As where a NetworkPolicy drops what the scraper sends to the pods of another service.
+func TestPodsThatFailAtOnceDoNotWaitForThoseThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := newScript()
+		s := start(t, network, Options{})
+		defer s.Close()
+		for n := range 300 {
+			network.say(podNumber(n), answer{hangs: true})
+			set(t, s, podNumber(n, jobs))
+		}
+		pass(10 * interval) // until it is known that they do
+		target := podNumber(1000, jobs)
+		network.say(target, counter(1), counter(2), answer{status: http.StatusServiceUnavailable}, counter(4))
+		set(t, s, target)
+		pass(10 * interval)
+		if times := network.times(target); len(times) != 10 {
+			t.Errorf("scraped %d times in ten intervals", len(times))
+		}
+	})
+}
+
 func TestTargetsComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := newScript()
