@@ -165,6 +165,12 @@ func TestTargets(t *testing.T) {
 			), pod("b", v1alpha1.Blue)},
 			want: []string{"shop/b hello blue 10.0.0.7:8080: http_requests_per_second, jobs{queue=mail}"},
 		},
+		"a selector that says a value twice, as autoscalers ask for it": {
+			objects: []client.Object{service(v1alpha1.Metric{Type: v1alpha1.MetricPods, Name: "jobs", Selector: &metav1.LabelSelector{
+				MatchLabels: map[string]string{"a": "b"}, MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "queue", Operator: "In", Values: []string{"sms", "mail", "sms"}}},
+			}}), pod("b", v1alpha1.Blue)},
+			want: []string{"shop/b hello blue 10.0.0.7:8080: jobs{a=b,queue in (mail,sms)}"},
+		},
 		"metrics that other GinServices scale on": {
 			objects: []client.Object{
 				service(onRate), pod("b", v1alpha1.Blue), worker("first", nil, of("hello", "queue_length")), worker("second", nil, of("hello", "queue_length"), of("hello", rate)),

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -226,7 +227,7 @@ func wishesOf(gs *v1alpha1.GinService) (wishes []wish, refused error) {
 			continue // somebody else's
 		}
 		if metric.Selector != nil {
-			selector, err := metav1.LabelSelectorAsSelector(metric.Selector)
+			selector, err := selectorOf(metric.Selector)
 			if err != nil {
 				refused = errors.Join(refused, fmt.Errorf("autoscaling.metrics[%d].selector: %w", i, err))
 				continue
@@ -240,6 +241,15 @@ func wishesOf(gs *v1alpha1.GinService) (wishes []wish, refused error) {
 		wishes = append(wishes, w)
 	}
 	return wishes, refused
+}
+
+// selectorOf returns a selector as it is after its way through the API, by which an autoscaler asks for it. That leaves out what is there twice.
+func selectorOf(selector *metav1.LabelSelector) (labels.Selector, error) {
+	written, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		return nil, err
+	}
+	return labels.Parse(written.String())
 }
 
 // isGinService reports whether an object is one, in whatever version.
