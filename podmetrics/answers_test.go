@@ -325,8 +325,10 @@ func TestPodsTogether(t *testing.T) {
 		if value, _ := s.Sum(uids, rate, time.Minute); !value.Time.Equal(first) || value.Window != interval {
 			t.Errorf("time %s and window %s, want %s and %s", value.Time, value.Window, first, interval)
 		}
-		if value, problems := s.Sum(nil, rate, time.Minute); value != (Value{}) || len(problems) != 0 {
-			t.Errorf("%+v, %v of no pods, want a rate of zero", value, problems)
+		for _, query := range []Query{rate, flight} {
+			if value, problems := s.Sum(nil, query, time.Minute); value != (Value{}) || len(problems) != 0 {
+				t.Errorf("%s: %+v, %v of no pods, want zero", query, value, problems)
+			}
 		}
 		if _, problems := s.Sum(nil, ratio, time.Minute); len(problems) != 1 || problems[0].Reason != ReasonNoRequests {
 			t.Errorf("%v: there is no ratio of no pods", problems)

@@ -33,6 +33,8 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 	expect(len(plan.Transitions) == 0 || !same(o.Rollout, plan.Rollout), "something is told, and the record would let it be told again")
 	if o.Spec.Replicas != nil {
 		expect(plan.Serving == *o.Spec.Replicas, "/scale answers another number than the spec")
+	} else if len(o.Colors) == 0 && o.LastRevision == "" {
+		expect(plan.Serving > 0, "a service begins at a zero that no autoscaler leaves")
 	}
 	for color, target := range plan.Colors {
 		expect(target.Revision != "" && target.Replicas >= 0, "no revision for "+string(color))

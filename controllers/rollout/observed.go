@@ -125,7 +125,8 @@ func (o Observed) restored() Observed {
 	return o
 }
 
-// serving returns the number of pods that the colour which serves is to have. A spec.replicas that is missing keeps what runs.
+// serving returns the number of pods that the colour which serves is to have. A spec.replicas that is missing keeps what runs. What has never
+// run starts with a pod, also where the autoscaler's minimum is 0: an autoscaler never leaves a zero that it has not gone to by itself.
 func (o Observed) serving(active v1alpha1.Color) int32 {
 	switch live, exists := o.Colors[active]; {
 	case o.Spec.Replicas != nil:
@@ -133,7 +134,7 @@ func (o Observed) serving(active v1alpha1.Color) int32 {
 	case exists:
 		return live.Replicas
 	case o.Spec.Autoscaling != nil && o.Spec.Autoscaling.MinReplicas != nil:
-		return *o.Spec.Autoscaling.MinReplicas
+		return max(1, *o.Spec.Autoscaling.MinReplicas)
 	default:
 		return 1
 	}

@@ -143,6 +143,46 @@ var scalings = map[string]story{
 			w.wait(time.Minute)
 		},
 	},
+	"the first revision of a service whose autoscaler may go to zero": {
+		guards: "a service begins with a pod, for an autoscaler never leaves a zero that it has not gone to by itself",
+		tell: func(w *world) {
+			idling(w)
+			w.spec.Replicas = nil
+			w.pass()
+			w.settle()
+			w.user("(the operator) fills spec.replicas in")
+			w.setReplicas(1)
+			w.settle()
+		},
+	},
+	"the autoscaler goes to zero and a new version comes, which it wakes": {
+		guards: "at zero a rollout needs no pods, what wakes up is the new version alone, and the number is the autoscaler's throughout",
+		tell: func(w *world) {
+			idling(w)
+			w.spec.Replicas = new(int32(1))
+			served(w, "v1")
+			w.autoscaler(0)
+			w.wait(time.Minute)
+			w.image("v2")
+			w.wait(time.Minute)
+			w.autoscaler(2)
+			w.wait(time.Minute)
+		},
+	},
+	"the autoscaler goes to zero in the middle of a rollout, and back": {
+		guards: "a load that goes while a preview comes up is no failure of the preview, and when it is back, traffic moves only to pods that are ready",
+		tell: func(w *world) {
+			idling(w)
+			w.spec.Replicas = new(int32(2))
+			served(w, "v1")
+			w.image("v2")
+			w.pass()
+			w.autoscaler(0)
+			w.pass()
+			w.autoscaler(3)
+			w.wait(time.Minute)
+		},
+	},
 	"a preview that is never ready is scaled to zero and back": {
 		guards: "no pods are no preview to promote, and the deadline counts again once there are to be some",
 		tell: func(w *world) {

@@ -43,6 +43,11 @@ func autoscaled(w *world) {
 	w.spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 10}
 }
 
+// idling has an autoscaler that may take the last pod away.
+func idling(w *world) {
+	w.spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(0)), MaxReplicas: 10}
+}
+
 // TestStories compares what happens with the golden files. Each reads as a protocol: who did what, and when.
 func TestStories(t *testing.T) {
 	t.Parallel()
