@@ -8,11 +8,14 @@ import (
 // Autoscaling makes a HorizontalPodAutoscaler that targets the GinService's /scale.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",message="autoscaling.minReplicas: must not be greater than maxReplicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas > 0 || (has(self.metrics) && self.metrics.exists(m, m.type in ['Object', 'External']))",message="autoscaling.minReplicas: 0 needs a metric of type Object or External: the other types measure pods, and none is there to be measured"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas > 0 || !has(self.behavior) || !has(self.behavior.scaleUp) || (!has(self.behavior.scaleUp.selectPolicy) || self.behavior.scaleUp.selectPolicy == 'Max' ? !has(self.behavior.scaleUp.policies) || self.behavior.scaleUp.policies.exists(p, p.type == 'Pods') : self.behavior.scaleUp.selectPolicy == 'Min' && has(self.behavior.scaleUp.policies) && self.behavior.scaleUp.policies.all(p, p.type == 'Pods'))",message="autoscaling.behavior.scaleUp: with minReplicas 0 it must let the first pod start, and a percentage of no pods is none: use policies of type Pods, and no selectPolicy Disabled"
 type Autoscaling struct {
-	// minReplicas is the lower bound of the number of pods. Default: 1.
+	// minReplicas is the lower bound of the number of pods. 0 lets the autoscaler take the last one away, and bring pods back when a metric of
+	// type Object or External asks for some; it needs such a metric, of something else than this GinService, and Kubernetes 1.37. Default: 1.
 	// +optional
 	// +kubebuilder:default=1
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10000
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 

@@ -23,6 +23,7 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 52",message="metadata.name: must be at most 52 characters, so that the names of the Deployments, Services and pods made from it fit"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: must be lower-case letters, digits and '-', begin with a letter and end with a letter or digit, because it becomes the name of a Service"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.autoscaling) || !has(self.spec.autoscaling.minReplicas) || self.spec.autoscaling.minReplicas > 0 || !has(self.spec.autoscaling.metrics) || !self.spec.autoscaling.metrics.exists(m, m.type in ['Object', 'External']) || self.spec.autoscaling.metrics.exists(m, m.type == 'External' || (m.type == 'Object' && !(has(m.object) && m.object.kind == 'GinService' && m.object.apiVersion.startsWith('apps.gin-operator.dev/') && m.object.name == self.metadata.name)))",fieldPath=".spec.autoscaling.metrics",message="autoscaling.metrics: minReplicas 0 needs a metric of type Object or External of something else than this GinService, which without pods has nothing to count and would never get any"
 type GinService struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -62,8 +63,8 @@ type GinServiceSpec struct {
 	WorkloadSpec `json:",inline"`
 
 	// replicas is the number of pods of the colour that serves. It is what /scale reads and writes: leave it out with autoscaling,
-	// and the HorizontalPodAutoscaler owns it. Left out, the operator fills it in from what runs, or from
-	// autoscaling.minReplicas, or with 1. Removing it later keeps what runs.
+	// and the HorizontalPodAutoscaler owns it. Left out, the operator fills it in from what runs, or else
+	// with the greater of autoscaling.minReplicas and 1. Removing it later keeps what runs.
 	// As long as it is not there, the API server answers a GET of /scale with an error; a write of /scale sets it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -36,6 +36,19 @@ var _ = Describe("A manifest that keeps the rules", func() {
 		Entry("no disruption budget", `{image: app, disruptionBudget: {mode: Disabled}}`),
 		Entry("a manual promotion", `{image: app, strategy: {blueGreen: {promotion: Manual, previewReplicas: 1}}}`),
 		Entry("autoscaling without metrics", `{image: app, autoscaling: {maxReplicas: 3}}`),
+		Entry("a minimum of no pods with an External metric", `{image: app, autoscaling: {minReplicas: 0, maxReplicas: 3, metrics: [{type: External, name: m, averageValue: 1}]}}`),
+		Entry("a minimum of no pods with a metric of another GinService", zeroOn("apps.gin-operator.dev/v1alpha1", "GinService", "other")),
+		Entry("a minimum of no pods with a metric of something else of the same name", zeroOn("networking.k8s.io/v1", "Ingress", "tried")),
+		Entry("a minimum of no pods with a metric of a GinService that is not of this operator", zeroOn("example.com/v1", "GinService", "tried")),
+		Entry("a minimum of no pods with a metric of these pods, and one of something else", `{image: app, autoscaling: {minReplicas: 0, maxReplicas: 3, metrics: [
+			{type: External, name: m, averageValue: 1},
+			{type: Object, name: m, averageValue: 1, object: {apiVersion: apps.gin-operator.dev/v1alpha1, kind: GinService, name: tried}}]}}`),
+		Entry("a minimum of no pods that grows by pods", `{image: app, autoscaling: {minReplicas: 0, maxReplicas: 3, metrics: [{type: External, name: m, averageValue: 1}],
+			behavior: {scaleUp: {selectPolicy: Min, policies: [{type: Pods, value: 1, periodSeconds: 15}]}}}}`),
+		Entry("a minimum of no pods that grows by pods or doubles", `{image: app, autoscaling: {minReplicas: 0, maxReplicas: 3, metrics: [{type: External, name: m, averageValue: 1}],
+			behavior: {scaleUp: {policies: [{type: Percent, value: 100, periodSeconds: 15}, {type: Pods, value: 1, periodSeconds: 15}]}, scaleDown: {selectPolicy: Disabled}}}}`),
+		Entry("a metric of these pods together with a minimum of one", `{image: app, autoscaling: {maxReplicas: 3, metrics: [
+			{type: Object, name: m, averageValue: 1, object: {apiVersion: apps.gin-operator.dev/v1alpha1, kind: GinService, name: tried}}]}}`),
 		Entry("a toleration of everything on purpose", `{image: app, scheduling: {tolerations: [{operator: Exists}]}}`),
 		Entry("an annotation with a prefix in upper case", `{image: app, service: {annotations: {Example.com/Scheme: internal}}}`),
 		Entry("nobody who may call", `{image: app, network: {}}`),
@@ -150,6 +163,12 @@ var _ = Describe("Each sample", func() {
 	})
 })
 
+// zeroOn returns a spec that scales to zero on a metric of an object.
+func zeroOn(apiVersion, kind, name string) string {
+	return fmt.Sprintf(`{image: app, autoscaling: {minReplicas: 0, maxReplicas: 3, metrics: [
+		{type: Object, name: m, averageValue: 1, object: {apiVersion: %s, kind: %s, name: %s}}]}}`, apiVersion, kind, name)
+}
+
 // longest returns a spec whose lists and maps are as long as the schema lets them be: the API server stops evaluating rules that take
 // too long, and then refuses what is valid.
 func longest() string {
@@ -190,7 +209,7 @@ func longest() string {
 	list("  nodeSelector", 64, "    example.com/"+strings.Repeat("n", 50)+"%d: "+strings.Repeat("v", 63)+"\n")
 	list("  tolerations", 64, "  - {key: k%d, operator: Exists}\n")
 	list("  topologySpreadConstraints", 8, "  - {maxSkew: 1, topologyKey: t%d, whenUnsatisfiable: ScheduleAnyway}\n")
-	fmt.Fprintln(&b, "autoscaling:\n  maxReplicas: 10000")
+	fmt.Fprintln(&b, "autoscaling:\n  minReplicas: 0\n  maxReplicas: 10000")
 	list("  metrics", 8, "  - {type: Object, name: m"+strings.Repeat("m", 250)+"%d, value: 1, object: {apiVersion: v1, kind: K, name: "+
 		strings.Repeat("o", 253)+"}}\n")
 	fmt.Fprintln(&b, "  behavior:")
