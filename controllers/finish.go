@@ -233,7 +233,7 @@ func shorten(text string, limit int) string {
 // have just started have no measurements for a while.
 func metricTrouble(report *v1alpha1.GinServiceStatus, now time.Time) (*metav1.Condition, time.Duration) {
 	condition := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionAutoscalingActive)
-	if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason == "ScalingDisabled" {
+	if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason == scalingDisabled {
 		return nil, 0
 	}
 	return condition, condition.LastTransitionTime.Add(metricPatience).Sub(now)

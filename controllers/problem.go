@@ -87,10 +87,16 @@ func refusal(err error) string {
 		if cause.Field == "" {
 			return err.Error()
 		}
-		causes = append(causes, specField(cause.Field)+": "+cause.Message)
+		causes = append(causes, specField(cause.Field)+": "+cause.Message+wayOutOf[cause.Field])
 	}
 	details := status.ErrStatus.Details
 	return fmt.Sprintf("%s (in %s %s)", strings.Join(causes, "; "), details.Kind, details.Name)
+}
+
+// wayOutOf says what to do about fields of children that are refused for what the cluster is, and not for what they say: where the API server
+// is too old for a zero, the schema of a GinService can't know.
+var wayOutOf = map[string]string{
+	"spec.minReplicas": ": 0 needs Kubernetes 1.37, or the feature gate HPAScaleToZero in its API server and its controller manager",
 }
 
 // specField returns the field of a GinService that a field of a child is made of, or the latter where it is none of these.
@@ -127,6 +133,8 @@ var specFields = []struct {
 	{child: "spec.template.spec.topologySpreadConstraints", spec: "spec.scheduling.topologySpreadConstraints"},
 	{child: "spec.template.spec.priorityClassName", spec: "spec.scheduling.priorityClassName"},
 	{child: "spec.template.spec.", spec: "spec."},
+	{child: "spec.minReplicas", spec: "spec.autoscaling.minReplicas"},
+	{child: "spec.maxReplicas", spec: "spec.autoscaling.maxReplicas"},
 	{child: "spec.metrics", spec: "spec.autoscaling.metrics"},
 	{child: "spec.behavior", spec: "spec.autoscaling.behavior"},
 	{child: "spec.ingress[1].from[", spec: "spec.network.metricsFrom["},

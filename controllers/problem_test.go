@@ -83,9 +83,11 @@ func TestRefusalNamesFieldsOfSpec(t *testing.T) {
 		"spec.template.spec.tolerations[0].operator":                             "spec.scheduling.tolerations[0].operator",
 		"spec.template.spec.serviceAccountName":                                  "spec.serviceAccountName",
 		"spec.metrics[1].object.metric.selector.matchExpressions[0].operator":    "spec.autoscaling.metrics[1].object.metric.selector.matchExpressions[0].operator",
-		"spec.ingress[1].from[0].podSelector.matchLabels":                        "spec.network.metricsFrom[0].podSelector.matchLabels",
-		"spec.ingress[2].from[3].ipBlock.except[1]":                              "spec.network.ingressFrom[3].ipBlock.except[1]",
-		"metadata.annotations":                                                   "metadata.annotations",
+		"spec.minReplicas": "spec.autoscaling.minReplicas",
+		"spec.maxReplicas": "spec.autoscaling.maxReplicas",
+		"spec.ingress[1].from[0].podSelector.matchLabels": "spec.network.metricsFrom[0].podSelector.matchLabels",
+		"spec.ingress[2].from[3].ipBlock.except[1]":       "spec.network.ingressFrom[3].ipBlock.except[1]",
+		"metadata.annotations":                            "metadata.annotations",
 	} {
 		if got := specField(child); got != spec {
 			t.Errorf("%s is made of %s, want %s", child, got, spec)
@@ -98,6 +100,14 @@ func TestRefusalNamesFieldsOfSpec(t *testing.T) {
 	})
 	want := `spec.volumes.name: Invalid value: "B": must be lower case; spec.scheduling.tolerations[0].key: Required value (in Deployment hello-green)`
 	if got := refusal(fmt.Errorf("applying: %w", err)); got != want {
+		t.Errorf("refusal = %s, want %s", got, want)
+	}
+	// As Kubernetes 1.36 says it.
+	old := apierrors.NewInvalid(schema.GroupKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}, "hello", field.ErrorList{
+		field.Invalid(field.NewPath("spec", "minReplicas"), 0, "must be greater than or equal to 1"),
+	})
+	want = `spec.autoscaling.minReplicas: Invalid value: 0: must be greater than or equal to 1: 0 needs Kubernetes 1.37, or the feature gate HPAScaleToZero in its API server and its controller manager (in HorizontalPodAutoscaler hello)`
+	if got := refusal(fmt.Errorf("applying: %w", old)); got != want {
 		t.Errorf("refusal = %s, want %s", got, want)
 	}
 	policy := apierrors.NewInvalid(kind, "hello-green", nil)

@@ -242,6 +242,9 @@ func clocked(record *v1alpha1.RolloutStatus) string {
 	}
 }
 
+// scalingDisabled is the reason that an autoscaler gives where there are to be no pods, but for a zero that it has gone to by itself.
+const scalingDisabled = "ScalingDisabled"
+
 // autoscaling repeats what the autoscaler reports. Its message may change with every measurement: of those with the same reason, the
 // first one is kept.
 func (c *conditions) autoscaling() metav1.Condition {
@@ -258,8 +261,11 @@ func (c *conditions) autoscaling() metav1.Condition {
 	}
 	condition.Status, condition.Reason = metav1.ConditionStatus(reported.Status), reported.Reason
 	condition.Message = reported.Message
-	if reported.Status == corev1.ConditionTrue {
+	switch {
+	case reported.Status == corev1.ConditionTrue:
 		condition.Message = "the HorizontalPodAutoscaler decides on the number of pods"
+	case reported.Reason == scalingDisabled:
+		condition.Message = "replicas is 0, and the HorizontalPodAutoscaler did not set that, so it pauses: scale to one or more to have it go on"
 	}
 	before := apimeta.FindStatusCondition(c.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive)
 	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason {

@@ -96,20 +96,39 @@ func situations() map[string]struct {
 		"the cluster has no PodMonitors":  {watchedBy(kindMissing, false), "Available=EndpointsReady Ready=Serving", "Serving"},
 		"there is no PodMonitor yet":      {watchedBy(kindRead, false), "Available=EndpointsReady Ready=Serving", "Serving"},
 		"there is a PodMonitor":           {watchedBy(kindRead, true), "Available=EndpointsReady Monitored=PodMonitorWritten Ready=Serving", "Serving"},
-		"the autoscaler decides": {func(s *situation) {
-			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
-			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
-			s.o.hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{
-				{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue, Reason: "ValidMetricFound", Message: "the HPA was able to compute 17 from cpu"},
-			}
-		}, "AutoscalingActive=ValidMetricFound Available=EndpointsReady Ready=Serving", "Serving"},
-		"the autoscaler can't measure": {func(s *situation) {
-			s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
-			s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
-			s.o.hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{
-				{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "FailedGetPodsMetric", Message: "no metrics"},
-			}
-		}, "Available=EndpointsReady Ready=Serving", "Serving"},
+		"the autoscaler decides": {
+			scaled(corev1.ConditionTrue, "ValidMetricFound", "the HPA was able to compute 17 from cpu"), "AutoscalingActive=ValidMetricFound Available=EndpointsReady Ready=Serving", "Serving",
+		},
+		"the autoscaler can't measure":     {scaled(corev1.ConditionFalse, "FailedGetPodsMetric", "no metrics"), "Available=EndpointsReady Ready=Serving", "Serving"},
+		"the autoscaler has gone to zero":  {atZero(scaled(corev1.ConditionTrue, "ValidMetricFound", "0 of jobs")), "AutoscalingActive=ValidMetricFound Ready=ScaledToZero", "ScaledToZero"},
+		"somebody else has, and it pauses": {atZero(scaled(corev1.ConditionFalse, "ScalingDisabled", "it is zero")), "Ready=ScaledToZero", "ScaledToZero"},
+	}
+}
+
+// scaled is a service with an autoscaler, and what that reports.
+func scaled(active corev1.ConditionStatus, reason, message string) func(*situation) {
+	return func(s *situation) {
+		s.o.gs.Spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(0)), MaxReplicas: 3}
+		s.o.hpa = &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: ownedBy(s.o.gs, "hello")}
+		s.o.hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{Type: autoscalingv2.ScalingActive, Status: active, Reason: reason, Message: message}}
+	}
+}
+
+// atZero takes the pods away.
+func atZero(change func(*situation)) func(*situation) {
+	return func(s *situation) {
+		change(s)
+		s.plan.Serving, s.o.state.ActiveEndpoints = 0, nil
+	}
+}
+
+// That a service is never woken is nothing that its zero alone tells.
+func TestStatusSaysHowAnAutoscalerThatPausesGoesOn(t *testing.T) {
+	for name, wayOut := range map[string]bool{"somebody else has, and it pauses": true, "the autoscaler has gone to zero": false} {
+		condition := apimeta.FindStatusCondition(newSituation(situations()[name].change).status().Conditions, v1alpha1.ConditionAutoscalingActive)
+		if strings.Contains(condition.Message, "scale to one or more") != wayOut {
+			t.Errorf("%s: %q", name, condition.Message)
+		}
 	}
 }
 
