@@ -5,12 +5,16 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -65,6 +69,56 @@ func onRate(least, most int32, each string) func(*v1alpha1.GinServiceSpec) {
 			Behavior: &v1alpha1.ScalingBehavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(15))}},
 		}
 	}
+}
+
+// onRequestsTo scales from zero on the requests a second that another GinService gets.
+func onRequestsTo(other *v1alpha1.GinService, most int32, each string) func(*v1alpha1.GinServiceSpec) {
+	return func(spec *v1alpha1.GinServiceSpec) {
+		wanted := resource.MustParse(each)
+		spec.Autoscaling = &v1alpha1.Autoscaling{
+			MinReplicas: new(int32(0)), MaxReplicas: most,
+			Metrics: []v1alpha1.Metric{{
+				Type: v1alpha1.MetricObject, Name: "http_requests_per_second", AverageValue: &wanted,
+				Object: &v1alpha1.MetricObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "GinService", Name: other.Name},
+			}},
+			Behavior: &v1alpha1.ScalingBehavior{ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(15))}},
+		}
+	}
+}
+
+// awaitAsleep waits until a GinService has been scaled to zero by its autoscaler, and says so.
+func awaitAsleep(ctx context.Context, gs *v1alpha1.GinService) {
+	GinkgoHelper()
+	await(ctx, gs, func(g Gomega) {
+		g.Expect(gs.Spec.Replicas).To(HaveValue(BeZero()))
+		g.Expect(gs.Status.Replicas).To(BeZero())
+		g.Expect(condition(gs, v1alpha1.ConditionReady)).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", v1alpha1.ReasonScaledToZero)))
+		g.Expect(condition(gs, v1alpha1.ConditionAvailable)).To(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", v1alpha1.ReasonScaledToZero)))
+		g.Expect(condition(gs, v1alpha1.ConditionAutoscalingActive)).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", "ValidMetricFound")))
+		g.Expect(podsOf(ctx, gs, v1alpha1.Blue)).To(BeEmpty())
+		g.Expect(podsOf(ctx, gs, v1alpha1.Green)).To(BeEmpty())
+	})
+	Expect(autoscalerOf(ctx, gs).Status.Conditions).To(ContainElement(And(
+		HaveField("Type", autoscalingv2.ScaledToZero), HaveField("Status", corev1.ConditionTrue))))
+}
+
+// versionsOf returns what changes with each write to a GinService and to its children. What the autoscaler reports of itself is its own affair.
+func versionsOf(ctx context.Context, gs *v1alpha1.GinService) map[string]string {
+	GinkgoHelper()
+	Expect(cluster.Client.Get(ctx, client.ObjectKeyFromObject(gs), gs)).To(Succeed())
+	versions := map[string]string{"itself": gs.ResourceVersion, "autoscaler": fmt.Sprint(autoscalerOf(ctx, gs).Generation)}
+	var deployments appsv1.DeploymentList
+	var services corev1.ServiceList
+	for _, list := range []client.ObjectList{&deployments, &services} {
+		Expect(cluster.Client.List(ctx, list, client.InNamespace(gs.Namespace), client.MatchingLabels{v1alpha1.LabelInstance: gs.Name})).To(Succeed())
+	}
+	for i := range deployments.Items {
+		versions["Deployment "+deployments.Items[i].Name] = deployments.Items[i].ResourceVersion
+	}
+	for i := range services.Items {
+		versions["Service "+services.Items[i].Name] = services.Items[i].ResourceVersion
+	}
+	return versions
 }
 
 // scaleAdapter sets the number of the adapter's pods, and waits until there are so many.
@@ -126,6 +180,55 @@ var _ = Describe("autoscaling on requests", func() {
 			g.Expect(gs.Spec.Replicas).To(HaveValue(Equal(int32(least))))
 			g.Expect(condition(gs, v1alpha1.ConditionAutoscalingActive).Status).To(Equal(metav1.ConditionTrue), "%+v", gs.Status.Conditions)
 		})
+	}, SpecTimeout(15*time.Minute))
+
+	It("has no pods of a worker while another service has no requests, and some of its newest version once it has", func(ctx SpecContext) {
+		const most = 3
+		installAdapter(ctx)
+		awaitRegistered(ctx)
+		front := hello(newNamespace(ctx))
+		create(ctx, front)
+		worker := hello(front.Namespace, withScaleDownDelay(5), onRequestsTo(front, most, "20"))
+		worker.Name = "worker"
+		create(ctx, worker)
+		autoscaler := autoscalerOf(ctx, worker).UID
+
+		By("leaving it alone")
+		awaitAsleep(ctx, worker)
+		var asleep map[string]string
+		Eventually(func() bool { // what the Deployment's controller reports comes last
+			before := asleep
+			asleep = versionsOf(ctx, worker)
+			return maps.Equal(before, asleep)
+		}).WithContext(ctx).WithPolling(5 * time.Second).Should(BeTrue())
+		// Six looks of the autoscaler, and as many scrapes.
+		Consistently(func() map[string]string { return versionsOf(ctx, worker) }).WithContext(ctx).
+			WithTimeout(30 * time.Second).WithPolling(time.Second).Should(Equal(asleep))
+
+		By("releasing another version while it sleeps")
+		change(ctx, worker, toVersion("v2"))
+		awaitStep(ctx, worker, v1alpha1.StepCompleted)
+		awaitAsleep(ctx, worker)
+
+		By("loading the front end with the work of three pods")
+		traffic := load(ctx, front, 50)
+		began := time.Now()
+		await(ctx, worker, func(g Gomega) {
+			g.Expect(condition(worker, v1alpha1.ConditionAvailable).Status).To(Equal(metav1.ConditionTrue))
+		})
+		AddReportEntry("from the first request to a pod of the worker that is ready", time.Since(began).String())
+		await(ctx, worker, func(g Gomega) {
+			g.Expect(worker.Status.Replicas).To(Equal(int32(most)))
+			g.Expect(condition(worker, v1alpha1.ConditionReady).Reason).To(Equal(v1alpha1.ReasonServing))
+		})
+		Expect(podsOf(ctx, worker, worker.Status.ActiveColor)).To(And(HaveLen(most), HaveEach(
+			HaveField("Spec.Containers", ContainElement(HaveField("Image", cluster.Rewrite(testbed.SampleImage("v2"))))))))
+		Expect(podsOf(ctx, worker, worker.Status.ActiveColor.Other())).To(BeEmpty())
+
+		By("ending the load")
+		expectNoneFailed(ctx, traffic)
+		awaitAsleep(ctx, worker)
+		Expect(autoscalerOf(ctx, worker).UID).To(Equal(autoscaler), "another one would not know that it has gone to zero")
 	}, SpecTimeout(15*time.Minute))
 
 	It("leaves the API to an adapter that was there before", func(ctx SpecContext) {
