@@ -244,6 +244,13 @@ func TestAnswers(t *testing.T) {
 		"quantile of a histogram of the service": {
 			answers: text(idle+durations("200", 0, 0, 0), idle+durations("200", 100, 100, 100)), query: Query{Name: durationName, Quantile: 0.2}, want: 0.02, count: 100,
 		},
+		"quantile of the first requests": {
+			answers: text(idle, idle+durations("200", 100, 100, 100)), query: Query{Name: durationName, Quantile: 0.2}, want: 0.02, count: 100,
+		},
+		"quantile of no requests so far": {answers: text(idle, idle), query: Query{Name: durationName, Quantile: 0.2}, reason: ReasonNoRequests},
+		"quantile of something else of which there is nothing yet": {
+			answers: text(idle, idle), query: Query{Name: "job_seconds", Quantile: 0.2}, reason: ReasonNoMetric, message: "no metric named job_seconds_bucket",
+		},
 		"quantile of a native histogram": {
 			answers: text("# TYPE h histogram\nh_bucket{le=\"+Inf\"} 0\n", "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3\n"), query: Query{Name: "h", Quantile: 0.5},
 			count: 3, reason: ReasonWrongType, message: "h_bucket has no buckets",

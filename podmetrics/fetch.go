@@ -20,9 +20,13 @@ const accepted = "text/plain;version=0.0.4,application/openmetrics-text;version=
 
 // newTransport returns a transport that keeps one connection to each pod.
 func newTransport(o Options) *http.Transport {
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: o.Timeout, KeepAlive: -1}).DialContext
+	}
 	return &http.Transport{
 		Proxy:       nil, // pods are never behind one
-		DialContext: (&net.Dialer{Timeout: o.Timeout, KeepAlive: -1}).DialContext,
+		DialContext: dial,
 		// Long enough for the next scrape but one.
 		IdleConnTimeout:        2*o.Interval + o.Timeout,
 		MaxIdleConnsPerHost:    1,

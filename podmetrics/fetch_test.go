@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -197,6 +198,22 @@ func TestOneConnectionIsUsedAgainAndAgain(t *testing.T) {
 	}
 	if n := connections.Load(); n != 1 {
 		t.Errorf("five scrapes took %d connections", n)
+	}
+}
+
+func TestTheCallerDials(t *testing.T) {
+	address := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
+	var dialled []string
+	s := start(t, nil, Options{Dial: func(ctx context.Context, network, target string) (net.Conn, error) {
+		dialled = append(dialled, target)
+		return new(net.Dialer).DialContext(ctx, network, address.String())
+	}})
+	defer s.Close()
+	if problem := ask(t, s, netip.MustParseAddrPort("10.0.0.1:9090")); problem != nil {
+		t.Fatal(problem)
+	}
+	if !slices.Equal(dialled, []string{"10.0.0.1:9090"}) {
+		t.Errorf("dialled %q", dialled)
 	}
 }
 

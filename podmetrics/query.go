@@ -137,7 +137,10 @@ func (q Query) plan() (plan, error) {
 		if !(q.Quantile > 0 && q.Quantile < 1) {
 			return plan{}, fmt.Errorf("the quantile %g of %s has to be between 0 and 1", q.Quantile, q.Name)
 		}
-		return plan{shape: asQuantile, quantile: q.Quantile, source: source{sample: q.Name + "_bucket", group: byBound, selector: selector}}, nil
+		if q.Name != durationName {
+			witness = "" // it tells of requests alone
+		}
+		return plan{shape: asQuantile, quantile: q.Quantile, source: source{sample: q.Name + "_bucket", group: byBound, selector: selector, witness: witness}}, nil
 	case q.Name == RequestsPerSecond:
 		return plan{source: requests}, nil
 	case q.Name == RequestSuccessRatio:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -47,6 +48,8 @@ type Options struct {
 	// AllowLoopback lets targets be on this machine, for programs that play pods. Default: false. No pod is there, and what listens there may
 	// trust whoever asks.
 	AllowLoopback bool
+	// Dial connects to a pod, whose address is that of its target. Default: nil, over the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Registerer gets the scraper's own metrics. Default: nil, they go nowhere.
 	Registerer prometheus.Registerer
 
@@ -217,12 +220,15 @@ func (s *Scraper) Set(wanted Target) error {
 	return nil
 }
 
-// mayDial reports whether an address can be that of a pod. Those of the machine itself and of its link, such as a cloud's metadata service, are
-// none, whatever the status of a pod says.
+// mayDial reports whether an address can be that of a target.
 func (s *Scraper) mayDial(address netip.AddrPort) bool {
 	ip := address.Addr().Unmap()
-	return address.Port() != 0 && (ip.IsGlobalUnicast() || s.options.AllowLoopback && ip.IsLoopback())
+	return address.Port() != 0 && (IsPodIP(ip) || s.options.AllowLoopback && ip.IsLoopback())
 }
+
+// IsPodIP reports whether an IP address can be that of a pod which has a network of its own. Those of the machine itself and of its link, such as a
+// cloud's metadata service, are none, whatever the status of a pod says.
+func IsPodIP(ip netip.Addr) bool { return ip.Unmap().IsGlobalUnicast() }
 
 // set takes over what is wanted of the target.
 func (t *target) set(pod Pod, request *http.Request, sources map[string]source, r *room) {
