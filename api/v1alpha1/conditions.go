@@ -46,6 +46,8 @@ const (
 	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
 	// ReasonAborted says that the rollout was stopped by the annotation AnnotationAbort, or by spec.strategy.blueGreen.previewTTLSeconds.
 	ReasonAborted = "Aborted"
+	// ReasonAnalysisFailed says that the rollout was stopped, or traffic taken back, by spec.strategy.blueGreen.analysis or postPromotionAnalysis.
+	ReasonAnalysisFailed = "AnalysisFailed"
 	// ReasonComplete says that no rollout is under way.
 	ReasonComplete = "Complete"
 	// ReasonSuspended says that spec.suspend is set and that the operator writes nothing but status.

@@ -216,4 +216,12 @@ type RolloutStatus struct {
 	// endedAt is when the rollout was completed, failed, aborted or cancelled. For all but the first, abortScaleDownDelaySeconds counts from here.
 	// +optional
 	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
+
+	// analysis is how far strategy.blueGreen.analysis has come with the preview.
+	// +optional
+	Analysis *AnalysisStatus `json:"analysis,omitempty"`
+
+	// postPromotionAnalysis is how far strategy.blueGreen.postPromotionAnalysis has come with what serves.
+	// +optional
+	PostPromotionAnalysis *AnalysisStatus `json:"postPromotionAnalysis,omitempty"`
 }

@@ -55,6 +55,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.promotion) || self.promotion == 'Automatic'",message="strategy.blueGreen.autoPromotionSeconds: needs promotion: Automatic; with promotion: Manual only the annotation apps.gin-operator.dev/promote moves traffic"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoPromotionSeconds) || !has(self.previewTTLSeconds) || self.autoPromotionSeconds < self.previewTTLSeconds",message="strategy.blueGreen.previewTTLSeconds: must be greater than autoPromotionSeconds, or no preview would live to be promoted"
 // +kubebuilder:validation:XValidation:rule="!has(self.overlapSeconds) || (has(self.cutover) && self.cutover == 'Overlap')",message="strategy.blueGreen.overlapSeconds: needs cutover: Overlap"
+// +kubebuilder:validation:XValidation:rule="!has(self.postPromotionAnalysis) || !self.postPromotionAnalysis.metrics.exists(m, has(m.ratioToActive))",message="strategy.blueGreen.postPromotionAnalysis: has no ratioToActive, because nobody uses the other version any more: use thresholdRange, or compare in analysis"
 type BlueGreen struct {
 	// promotion is Automatic to move traffic as soon as the new revision is ready (and autoPromotionSeconds have passed), or
 	// Manual to wait until the annotation apps.gin-operator.dev/promote names the revision. A new service's first revision, and
@@ -111,6 +112,16 @@ type BlueGreen struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=604800
 	AbortScaleDownDelaySeconds *int32 `json:"abortScaleDownDelaySeconds,omitempty"`
+
+	// analysis measures a preview from when it is ready, and keeps it from its promotion until it has passed. The rollout is aborted where it fails.
+	// Going back to a colour that is still warm, a first revision, and a service that is scaled to zero go without. Default: none.
+	// +optional
+	Analysis *Analysis `json:"analysis,omitempty"`
+
+	// postPromotionAnalysis measures a new version once it alone serves. Until it has passed, the old colour keeps its pods, also beyond
+	// scaleDownDelaySeconds; traffic goes straight back there where it fails. Default: none.
+	// +optional
+	PostPromotionAnalysis *AnalysisRun `json:"postPromotionAnalysis,omitempty"`
 }
 
 // Promotion says who approves a new revision.

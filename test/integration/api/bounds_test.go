@@ -171,7 +171,13 @@ var _ = Describe("The bounds of the schema", func() {
 })
 
 // sometimes are fields that exclude another one that the manifest with everything has. The valid manifests have them.
-var sometimes = map[string]bool{"spec.disruptionBudget.minAvailable": true}
+var sometimes = map[string]bool{
+	"spec.disruptionBudget.minAvailable": true,
+	// Refused there: it is the same type as in analysis, which has them.
+	"spec.strategy.blueGreen.postPromotionAnalysis.metrics[].ratioToActive":     true,
+	"spec.strategy.blueGreen.postPromotionAnalysis.metrics[].ratioToActive.min": true,
+	"spec.strategy.blueGreen.postPromotionAnalysis.metrics[].ratioToActive.max": true,
+}
 
 func markSet(set map[string]bool, path string, value any) {
 	set[path] = true

@@ -35,6 +35,9 @@ var _ = Describe("A manifest that keeps the rules", func() {
 		Entry("minAvailable as a percentage", `{image: app, disruptionBudget: {minAvailable: 100%}}`),
 		Entry("no disruption budget", `{image: app, disruptionBudget: {mode: Disabled}}`),
 		Entry("a manual promotion", `{image: app, strategy: {blueGreen: {promotion: Manual, previewReplicas: 1}}}`),
+		Entry("an analysis by a bound alone", `{image: app, strategy: {blueGreen: {analysis: {metrics: [{name: a, type: SuccessRate, thresholdRange: {min: "1"}}]}}}}`),
+		Entry("an analysis by comparison alone", `{image: app, strategy: {blueGreen: {analysis: {metrics: [{name: a, type: Latency, ratioToActive: {max: "1.2"}}]}}}}`),
+		Entry("bounds of every spelling", `{image: app, strategy: {blueGreen: {postPromotionAnalysis: {metrics: [{name: a, type: RequestRate, thresholdRange: {min: ".5", max: 2k}}, {name: b, type: Latency, thresholdRange: {max: 250m}}]}}}}`),
 		Entry("autoscaling without metrics", `{image: app, autoscaling: {maxReplicas: 3}}`),
 		Entry("a minimum of no pods with an External metric", `{image: app, autoscaling: {minReplicas: 0, maxReplicas: 3, metrics: [{type: External, name: m, averageValue: 1}]}}`),
 		Entry("a minimum of no pods with a metric of another GinService", zeroOn("apps.gin-operator.dev/v1alpha1", "GinService", "other")),
@@ -209,6 +212,15 @@ func longest() string {
 	list("  nodeSelector", 64, "    example.com/"+strings.Repeat("n", 50)+"%d: "+strings.Repeat("v", 63)+"\n")
 	list("  tolerations", 64, "  - {key: k%d, operator: Exists}\n")
 	list("  topologySpreadConstraints", 8, "  - {maxSkew: 1, topologyKey: t%d, whenUnsatisfiable: ScheduleAnyway}\n")
+	fmt.Fprintln(&b, "strategy:\n  blueGreen:")
+	for _, when := range []string{"analysis", "postPromotionAnalysis"} {
+		fmt.Fprintf(&b, "    %s:\n", when)
+		list("      metrics", 8, "      - {name: m"+strings.Repeat("m", 61)+"%d, type: Metric, metric: "+strings.Repeat("n", 255)+
+			", quantile: \"0.999999\", thresholdRange: {min: \"100000000000.12345678\", max: \"123456789012.123456789k\"}}\n")
+		if when == "analysis" {
+			list("      warmUp:\n        maxRequests: 100000\n        requests", 16, "        - {path: /"+strings.Repeat("p", 1021)+"%02d}\n")
+		}
+	}
 	fmt.Fprintln(&b, "autoscaling:\n  minReplicas: 0\n  maxReplicas: 10000")
 	list("  metrics", 8, "  - {type: Object, name: m"+strings.Repeat("m", 250)+"%d, value: 1, object: {apiVersion: v1, kind: K, name: "+
 		strings.Repeat("o", 253)+"}}\n")

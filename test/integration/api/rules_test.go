@@ -14,7 +14,7 @@ import (
 
 // refusals has at least one manifest for each rule that the schema has in CEL. A message begins with the path that kubectl shows
 // and goes on with what the rule says.
-var refusals = merged(workloadRefusals, routeRefusals, networkRefusals, zeroRefusals)
+var refusals = merged(workloadRefusals, routeRefusals, networkRefusals, zeroRefusals, analysisRefusals)
 
 // refusal is a spec, and what is said of which field of it.
 type refusal struct{ spec, path, message string }
