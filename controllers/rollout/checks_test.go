@@ -184,10 +184,16 @@ func (w *world) clone() *world {
 func (w *world) waitsForNothing(before rollout.Observed, plan rollout.Plan) bool {
 	_, exists := before.Colors[plan.Active]
 	began := before.Rollout == nil || before.Rollout.Revision != w.wanted || !same(before.Rollout.StartedAt, plan.Rollout.StartedAt)
-	return !exists || w.verdicts[w.wanted] == rollout.Rejected && began || plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf.Preview == plan.Preview ||
+	return !exists || began && w.decided() || plan.Serving == 0 || !before.Selected.Valid() || plan.Astray || before.Previewed != plan.Preview && w.preview.sliceOf.Preview == plan.Preview ||
 		(before.Selected != plan.Active || before.Both != plan.Both) && w.active.sliceOf == w.active.selects ||
 		before.Both && !plan.Both && before.ActiveEndpoints[plan.Active.Other()] == 0 ||
 		plan.Both && !before.Both && before.ActiveEndpoints[plan.Active.Other()] > 0
+}
+
+// decided reports whether an analysis says at once of a new record what that waits for.
+func (w *world) decided() bool {
+	verdict := w.verdicts[w.wanted]
+	return verdict == rollout.Rejected || verdict == rollout.Passed && w.blueGreen().Analysis != nil
 }
 
 // checkIdempotence checks that the plan, which was executed, is planned again if nothing else has changed. The message may tell of

@@ -269,11 +269,103 @@ var badTiming = map[string]decisionCase{
 	},
 }
 
+// measured are decisions about what is measured. The delay has passed, and nothing else keeps the old colour.
+var measured = map[string]decisionCase{
+	"what serves is still measured: the old colour stays warm": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Verdict = rollout.Verdict{Outcome: rollout.Analyzing, Promoted: true, After: 5 * time.Second}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: 5 * time.Second},
+	},
+	"nobody has been asked yet about what serves: the old colour stays warm": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Verdict = rollout.Verdict{Outcome: rollout.Passed}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: time.Second},
+	},
+	"the switch has just been confirmed, and the delay is zero: the old colour stays warm": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Rollout.Step, o.Rollout.SwitchedAt = v1alpha1.StepSwitching, nil
+			o.Spec.Strategy.BlueGreen.ScaleDownDelaySeconds = new(int32(0))
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepDraining, LookAgain: time.Second},
+	},
+	"what serves has passed: the old colour goes": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Verdict = rollout.Verdict{Outcome: rollout.Passed, Promoted: true}
+		},
+		want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted},
+	},
+	"what serves has come back from the warm colour: it is on no trial": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Rollout.Rollback = true
+		},
+		want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted, Rollback: true},
+	},
+	"the strategy has no second colour any more: nothing is on trial": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Spec.Strategy.Type = v1alpha1.StrategyRollingUpdate
+		},
+		want: decision{Active: green, Blue: none, Green: v2, Step: v1alpha1.StepCompleted},
+	},
+	"what serves has failed, and the old colour is warm: it is shown, to be switched to": {
+		given: func(o *rollout.Observed) {
+			onTrial(o)
+			o.Verdict = rollout.Verdict{Outcome: rollout.Rejected, Promoted: true}
+		},
+		want: decision{Active: green, Blue: v1, Green: v2, Step: v1alpha1.StepAborted, ToldOfFailure: true},
+	},
+	"a preview is ready in the pass that records it: it waits for its analysis": {
+		given: func(o *rollout.Observed) {
+			o.Colors[blue] = full("v3", 3)
+			o.Wanted, o.Previewed, o.PreviewEndpoints = "v3", rollout.Preview{Color: blue, Revision: "v3"}, map[v1alpha1.Color]int32{blue: 3}
+			o.Spec.Strategy.BlueGreen.Promotion, o.Spec.Strategy.BlueGreen.Analysis = v1alpha1.PromotionAutomatic, &v1alpha1.Analysis{}
+			o.Rollout = nil
+		},
+		want: decision{Active: green, Blue: v3, Green: v2, Step: v1alpha1.StepWaitingForPromotion, LookAgain: time.Second},
+	},
+}
+
+func onTrial(o *rollout.Observed) {
+	o.Spec.Strategy.BlueGreen.PostPromotionAnalysis = &v1alpha1.AnalysisRun{}
+	o.Rollout.Step, o.Rollout.SwitchedAt = v1alpha1.StepDraining, ago(time.Minute)
+}
+
+// TestTheRecordSaysHowFarAnAnalysisHasCome also tells of one that ends, once.
+func TestTheRecordSaysHowFarAnAnalysisHasCome(t *testing.T) {
+	t.Parallel()
+	o := moment()
+	onTrial(&o)
+	o.Verdict = rollout.Verdict{Outcome: rollout.Analyzing, Promoted: true, PostPromotionAnalysis: &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisRunning}}
+	plan := rollout.Compute(o)
+	if diff := cmp.Diff(o.Verdict.PostPromotionAnalysis, plan.Rollout.PostPromotionAnalysis); diff != "" || len(plan.Transitions) > 0 {
+		t.Errorf("%s\n%+v", diff, plan.Transitions)
+	}
+	o.Rollout = plan.Rollout
+	o.Verdict.PostPromotionAnalysis = &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisInconclusive, Message: "no data"}
+	plan = rollout.Compute(o)
+	want := []rollout.Transition{{Warning: true, Reason: "AnalysisInconclusive", Message: "revision v2: no data"}}
+	if diff := cmp.Diff(want, plan.Transitions); diff != "" {
+		t.Error(diff)
+	}
+	o.Rollout = plan.Rollout
+	if plan = rollout.Compute(o); len(plan.Transitions) > 0 {
+		t.Errorf("told twice: %+v", plan.Transitions)
+	}
+}
+
 // TestDecisions compares single decisions that no story comes by, because they need bad timing.
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	all := maps.Clone(afterSwitch)
 	maps.Copy(all, badTiming)
+	maps.Copy(all, measured)
 	for name, tc := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

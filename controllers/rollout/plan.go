@@ -72,6 +72,7 @@ type planner struct {
 	count   int32          // the number of pods that serve
 	missing bool           // the Deployment that serves is lost: it comes back as it was
 	serves  string         // the revision that the colour which serves is to hold while another one comes up beside it
+	asks    bool           // an analysis has to be asked about what this plan records
 }
 
 // Compute plans what to do about what was observed.
@@ -89,6 +90,7 @@ func Compute(o Observed) Plan {
 	}
 	if record := p.plan.Rollout; record != nil && !Ended(record) {
 		record.Retry = p.Retry // nothing has come to nothing yet
+		p.noteVerdict(record)
 	}
 	switch serving, exists := o.Colors[current]; {
 	case exists && serving.Revision == o.Wanted:
@@ -109,6 +111,9 @@ func Compute(o Observed) Plan {
 	}
 	if wait := p.Verdict.After; wait > 0 && (p.plan.After == 0 || wait < p.plan.After) {
 		p.plan.After = wait // to ask again, which ends nothing by itself
+	}
+	if p.asks && (p.plan.After == 0 || askAgain < p.plan.After) {
+		p.plan.After = askAgain
 	}
 	return p.plan
 }

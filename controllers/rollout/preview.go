@@ -87,6 +87,7 @@ func (p *planner) expire(record *v1alpha1.RolloutStatus) {
 
 // wait plans for a preview that is or was ready, and not approved.
 func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
+	p.asks = p.blueGreen().Analysis != nil && (first || !p.judged(record))
 	news, reason, state := first || record.Step != v1alpha1.StepWaitingForPromotion, PreviewReady, "is ready"
 	live, size := p.Colors[p.idle], p.previewSize()
 	switch ready := min(live.Available, p.shown(p.Wanted)); {
@@ -104,7 +105,7 @@ func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
 		p.step(record, v1alpha1.StepWaitingForPromotion, "scaled to zero, there is no preview to look at: to promote the revision all the same, set the annotation %s: %s%s",
 			v1alpha1.AnnotationPromote, record.Revision, other)
 	case !p.analyzed(record):
-		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s %s and is analyzed: %s", p.idle, state, p.Verdict.Message)
+		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s %s and is analyzed: %s", p.idle, state, p.finding(record))
 	case p.blueGreen().Promotion == v1alpha1.PromotionManual:
 		p.step(record, v1alpha1.StepWaitingForPromotion, "the preview in %s %s: to promote it, set the annotation %s: %s%s",
 			p.idle, state, v1alpha1.AnnotationPromote, record.Revision, other)

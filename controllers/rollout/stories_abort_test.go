@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"time"
 
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
@@ -142,6 +143,35 @@ var aborts = map[string]story{
 			w.settle()
 			w.analyze("v2", rollout.Rejected)
 			w.wait(time.Hour)
+		},
+	},
+	"what serves is measured for longer than the old colour would stay warm": {
+		guards: "the way back stays open until the last measurement is made",
+		gated:  true, // only the status knows that there is a way back
+		tell: func(w *world) {
+			served(w, "v1")
+			w.blueGreen().PostPromotionAnalysis = &v1alpha1.AnalysisRun{}
+			w.image("v2")
+			w.settle()
+			w.analyze("v2", rollout.Analyzing)
+			w.wait(time.Hour)
+			w.analyze("v2", rollout.Passed)
+			w.wait(time.Minute)
+		},
+	},
+	"the status is lost while a preview is measured": {
+		guards: "a preview is not promoted unmeasured because nobody remembers that it has to be measured",
+		gated:  true, // what it was measured by before is forgotten
+		tell: func(w *world) {
+			served(w, "v1")
+			w.blueGreen().Analysis = &v1alpha1.Analysis{}
+			w.analyze("v2", rollout.Analyzing)
+			w.image("v2")
+			w.wait(time.Minute)
+			w.loseStatus()
+			w.wait(time.Minute)
+			w.analyze("v2", rollout.Passed)
+			w.wait(time.Minute)
 		},
 	},
 	"an analysis rejects a rolling update": {

@@ -88,7 +88,7 @@ func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
 	default:
 		return
 	}
-	if idle.Replicas > 0 && (since == nil || !p.released(since, delay)) {
+	if idle.Replicas > 0 && (since == nil || record.Step == v1alpha1.StepDraining && p.onTrial(record) || !p.released(since, delay)) {
 		return
 	}
 	if exists {
@@ -107,10 +107,16 @@ func (p *planner) drainingSince(record *v1alpha1.RolloutStatus) *metav1.MicroTim
 		record.SwitchedAt = nil
 		p.step(record, v1alpha1.StepDraining, "%s serves, and few of its pods are healthy; %s stays warm until they have been for %s",
 			p.current, p.idle, p.scaleDownDelay())
+		return nil
 	case record.SwitchedAt == nil:
 		record.SwitchedAt = p.now()
-		p.step(record, v1alpha1.StepDraining, "%s serves alone; %s stays warm for a rollback", p.current, p.idle)
 	}
+	trial := ""
+	if p.onTrial(record) {
+		trial = " and is analyzed: " + p.finding(record)
+		p.asks = !p.judged(record) || !p.Verdict.Promoted
+	}
+	p.step(record, v1alpha1.StepDraining, "%s serves alone%s; %s stays warm for a rollback", p.current, trial, p.idle)
 	return record.SwitchedAt
 }
 

@@ -115,7 +115,10 @@ func (w *world) observe() rollout.Observed {
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},
 	}
 	if record := w.status.rollout; record != nil && !rollout.Ended(record) {
-		o.Verdict = rollout.Verdict{Outcome: w.verdicts[record.Revision], Message: "5 % of requests fail; 1 % may"}
+		o.Verdict = rollout.Verdict{
+			Outcome: w.verdicts[record.Revision], Message: "5 % of requests fail; 1 % may",
+			Promoted: w.blueGreen().PostPromotionAnalysis != nil && record.ApprovedAt != nil,
+		}
 	}
 	for color, d := range w.deployments {
 		seen := d.reported

@@ -221,6 +221,7 @@ func (c *cluster) observe() rollout.Observed {
 		Retry: c.gs.Annotations[v1alpha1.AnnotationRetry], LastActive: c.gs.Status.ActiveColor, LastRevision: c.gs.Status.ActiveRevision,
 		Selected: c.selected, Both: c.both, Previewed: c.preview, Colors: map[v1alpha1.Color]rollout.Color{},
 		ActiveEndpoints: map[v1alpha1.Color]int32{}, PreviewEndpoints: map[v1alpha1.Color]int32{},
+		Verdict: rollout.Verdict{Promoted: true}, // these pods have no metrics
 	}
 	for color, live := range c.colors {
 		seen := rollout.Color{Revision: live.target.Revision, Replicas: live.target.Replicas, Settled: true}
