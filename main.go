@@ -29,12 +29,15 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	runnable "sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers"
+	"github.com/gin-operator/gin-operator/controllers/analysis"
 	"github.com/gin-operator/gin-operator/controllers/resources/monitoring"
+	"github.com/gin-operator/gin-operator/podmetrics"
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
@@ -50,6 +53,7 @@ type options struct {
 	metricsCertDir      string
 	namespace           string
 	gatewayNamespace    string
+	prometheusURL       string
 	logLevel            slog.Level
 	logFormat           string
 	concurrency         int
@@ -66,6 +70,7 @@ func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	flags.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "Directory with tls.crt and tls.key for /metrics, read again when they change. Default: a self-signed certificate.")
 	flags.StringVar(&o.namespace, "namespace", "", "Namespace to look after; needs no ClusterRole then. Default: all.")
 	flags.StringVar(&o.gatewayNamespace, "gateway-namespace", "", "Namespace of the Gateways that spec.route names. Default: that of the GinService.")
+	flags.StringVar(&o.prometheusURL, "prometheus-url", "", "Prometheus that analyses ask, such as http://prometheus.monitoring:9090. Default: they ask the pods themselves.")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "Lowest level that is logged: DEBUG, INFO, WARN or ERROR.")
 	flags.StringVar(&o.logFormat, "log-format", "json", "Form of the log: json or text.")
 	flags.IntVar(&o.concurrency, "max-concurrent-reconciles", 16, "Number of GinServices that are reconciled at a time.")
@@ -80,6 +85,11 @@ func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 		return o, fmt.Errorf("--log-format is %q: it must be json or text", o.logFormat)
 	case o.concurrency < 1:
 		return o, fmt.Errorf("--max-concurrent-reconciles is %d: it must be at least 1", o.concurrency)
+	}
+	if o.prometheusURL != "" {
+		if _, err := analysis.NewPrometheus(o.prometheusURL); err != nil {
+			return o, fmt.Errorf("--prometheus-url: %w", err)
+		}
 	}
 	return o, nil
 }
@@ -137,10 +147,16 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
+	runner, end, err := newAnalysis(o, manager)
+	if err != nil {
+		return fmt.Errorf("setting up the analysis: %w", err)
+	}
+	defer end()
 	reconciler := &controllers.Reconciler{
-		Client: manager.GetClient(),
-		Live:   manager.GetAPIReader(),
-		Clock:  clock.RealClock{},
+		Client:   manager.GetClient(),
+		Live:     manager.GetAPIReader(),
+		Clock:    clock.RealClock{},
+		Analysis: runner,
 
 		GatewayNamespace:  o.gatewayNamespace,
 		OperatorNamespace: podNamespace(namespaceFile),
@@ -168,6 +184,37 @@ func podNamespace(file string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
+}
+
+const (
+	// scrapeInterval is how often the pods of a rollout that is analysed are asked for their metrics. What they say shows in a measurement after that time,
+	// and intervalSeconds: both have to fit into the time in which a bad version is switched back.
+	scrapeInterval = 2 * time.Second
+	// scrapesKept is longer than the longest windowSeconds.
+	scrapesKept = 11 * time.Minute
+	// scrapers is how many pods are asked at a time.
+	scrapers = 8
+)
+
+// newAnalysis returns what judges new versions, and what ends it once nobody asks it any more.
+func newAnalysis(o options, manager ctrl.Manager) (runner *analysis.Runner, end func(), err error) {
+	settings := analysis.Options{Client: manager.GetClient(), Live: manager.GetAPIReader(), Clock: clock.RealClock{}}
+	if o.prometheusURL != "" {
+		if settings.Source, err = analysis.NewPrometheus(o.prometheusURL); err != nil {
+			return nil, nil, err
+		}
+		end = func() {}
+	} else {
+		scraper, err := podmetrics.New(podmetrics.Options{
+			Interval: scrapeInterval, Keep: scrapesKept, Workers: scrapers, Registerer: ctrlmetrics.Registry,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		settings.Source, end = analysis.NewPods(scraper), scraper.Close
+	}
+	runner = analysis.NewRunner(settings)
+	return runner, end, manager.Add(runner)
 }
 
 // newScheme returns a scheme with the groups that the operator reads and writes. All of Kubernetes' would be megabytes more for the

@@ -41,9 +41,10 @@ func TestParseFlags(t *testing.T) {
 		"everything else": {
 			args: []string{
 				"--leader-election-namespace=ops", "--health-probe-bind-address=:1", "--metrics-secure=false", "--metrics-cert-dir=/certs",
-				"--max-concurrent-reconciles=1", "--version",
+				"--max-concurrent-reconciles=1", "--version", "--prometheus-url=https://metrics.example.com/prometheus",
 			},
 			want: defaults(func(o *options) {
+				o.prometheusURL = "https://metrics.example.com/prometheus"
 				o.leaderElectionSpace, o.probeAddress, o.metricsSecure, o.metricsCertDir, o.concurrency, o.version = "ops", ":1", false, "/certs", 1, true
 			}),
 		},
@@ -53,6 +54,8 @@ func TestParseFlags(t *testing.T) {
 		"a level that does not exist": {args: []string{"--log-level=LOUD"}, says: "log-level"},
 		"nobody to do the work":       {args: []string{"--max-concurrent-reconciles=0"}, says: "--max-concurrent-reconciles is 0: it must be at least 1"},
 		"a number that is none":       {args: []string{"--max-concurrent-reconciles=many"}, says: "max-concurrent-reconciles"},
+		"a Prometheus of no scheme":   {args: []string{"--prometheus-url=prometheus:9090"}, says: "--prometheus-url: the address of Prometheus is \"prometheus:9090\": it has to be like http"},
+		"a Prometheus with a user":    {args: []string{"--prometheus-url=http://a:b@prometheus:9090"}, says: "must have no user"},
 		"a question for help":         {args: []string{"--help"}, says: flag.ErrHelp.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {

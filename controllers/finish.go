@@ -91,7 +91,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1
 	}
 	var wait time.Duration
 	switch {
-	case begins(before, report, v1alpha1.StepSwitching):
+	case begins(before, report, v1alpha1.StepSwitching) && foundTheSame(before.Rollout, report.Rollout):
 		// The confirmation is a moment away, and says more. Were it lost with this process, the live selector would still tell.
 		wait = r.pace.confirmIn(key, o.state.Now)
 	case sameButNumbers(before, report):
@@ -107,6 +107,14 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *observation, report *v1
 	}
 	r.pace.statusCurrent(key)
 	return 0, nil
+}
+
+// foundTheSame reports whether two records say the same of their analyses. What was measured just before a switch can't be measured after it.
+func foundTheSame(before, after *v1alpha1.RolloutStatus) bool {
+	if before == nil {
+		return after.Analysis == nil
+	}
+	return equality.Semantic.DeepEqual(before.Analysis, after.Analysis)
 }
 
 // begins reports whether the rollout enters a step.

@@ -118,6 +118,10 @@ func TestFinishHoldsBackNumbersAlone(t *testing.T) {
 		"one pod more and a transition":       {func(o *observation, p *rollout.Plan) { ready(3)(o, p); tells("PreviewReady")(o, p) }, false, 1},
 		"the last endpoint of all":            {func(o *observation, p *rollout.Plan) { ready(2)(o, p); o.state.ActiveEndpoints = nil }, false, 0},
 		"a switch that waits to be confirmed": {func(o *observation, p *rollout.Plan) { ready(2)(o, p); p.Rollout.Step = v1alpha1.StepSwitching }, true, 0},
+		"a switch in the pass of the last measurement": {func(o *observation, p *rollout.Plan) {
+			ready(2)(o, p)
+			p.Rollout.Step, p.Rollout.Analysis = v1alpha1.StepSwitching, &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisSuccessful}
+		}, false, 0},
 		"a number that is wanted": {func(o *observation, p *rollout.Plan) {
 			ready(2)(o, p)
 			p.Colors[v1alpha1.Blue] = rollout.Target{Revision: o.wanted.Name, Replicas: 6}

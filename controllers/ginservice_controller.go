@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -47,14 +48,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	gs := &v1alpha1.GinService{}
 	if err := r.Client.Get(ctx, req.NamespacedName, gs); err != nil {
 		if client.IgnoreNotFound(err) == nil {
-			r.pace.forget(req.NamespacedName)
-			r.held.forget(req.NamespacedName)
+			r.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("reading GinService: %w", err)
 	}
 	if !gs.DeletionTimestamp.IsZero() {
 		// The garbage collector deletes the children; a child that is written now would only come back.
+		r.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	observed, err := r.observe(ctx, gs)
@@ -76,6 +77,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	carriedOut, failure := r.execute(ctx, observed, plan)
 	r.announceReturn(observed, carriedOut)
 	return r.finish(ctx, observed, carriedOut, failure)
+}
+
+// forget lets go of all that is kept of a GinService which is gone, or going.
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.pace.forget(key)
+	r.held.forget(key)
+	if r.Analysis != nil {
+		r.Analysis.Forget(key)
+	}
 }
 
 func suspended(gs *v1alpha1.GinService) bool {

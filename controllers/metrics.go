@@ -38,7 +38,8 @@ var (
 // transitionReasons are the reasons that transitions has.
 var transitionReasons = []string{
 	"RolloutStarted", rollout.PreviewReady, rollout.PreviewNotReady, "WaitingForPromotion", "ScalingUp", "OverlapStarted", "OverlapStopped", "Switching",
-	"Promoted", "StrategyChanged", "RolloutCompleted", "RolloutFailed", "RolloutAborted", "RolledBack", "RolloutCancelled", trafficReturned,
+	"Promoted", "StrategyChanged", "RolloutCompleted", "RolloutFailed", "RolloutAborted", "RolledBack", "RolloutCancelled", "AnalysisSuccessful", "AnalysisInconclusive",
+	trafficReturned,
 }
 
 // rolloutResults are what the durations of rollouts are told apart by, by the reason of the transition that ends one.

@@ -157,7 +157,7 @@ func (r *Reconciler) observeState(ctx context.Context, o *observation) error {
 	}
 	o.countEndpoints()
 	o.want()
-	o.state.Verdict = r.judge(ctx, gs)
+	o.state.Verdict = r.judge(ctx, gs, o.state.Colors[o.state.Active()].Revision)
 	return nil
 }
 

@@ -18,7 +18,7 @@ package controllers
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=list;watch
 //
-// Why the pods of a version don't start is asked for when they don't, without a cache of every pod.
+// Why the pods of a version don't start is asked for when they don't, and where they listen when they are analysed, without a cache of every pod.
 //
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create

@@ -150,7 +150,7 @@ func (c *conditions) ready() metav1.Condition {
 		condition.Reason = v1alpha1.ReasonSuspended
 		condition.Message = fmt.Sprintf("spec.suspend is set: revision %s is not rolled out until it is taken away", c.state.Wanted)
 	case rollout.Stopped(step):
-		condition.Reason = reasonOf(step)
+		condition.Reason = reasonOf(record)
 		condition.Message = fmt.Sprintf("revision %s: %s; %s", record.Revision, record.Message, c.wayOut(record))
 	case c.pods != "":
 		condition.Reason, condition.Message = v1alpha1.ReasonPodsNotStarting, c.pods
@@ -173,11 +173,19 @@ func (c *conditions) ready() metav1.Condition {
 	return condition
 }
 
-func reasonOf(step v1alpha1.RolloutStep) string {
-	if step == v1alpha1.StepAborted {
+// reasonOf returns why a rollout has come to nothing. One whose analysis fails is aborted for that.
+func reasonOf(record *v1alpha1.RolloutStatus) string {
+	failed := func(analysis *v1alpha1.AnalysisStatus) bool {
+		return analysis != nil && analysis.Outcome == v1alpha1.AnalysisFailed
+	}
+	switch {
+	case record.Step != v1alpha1.StepAborted:
+		return v1alpha1.ReasonProgressDeadlineExceeded
+	case failed(record.Analysis) || failed(record.PostPromotionAnalysis):
+		return v1alpha1.ReasonAnalysisFailed
+	default:
 		return v1alpha1.ReasonAborted
 	}
-	return v1alpha1.ReasonProgressDeadlineExceeded
 }
 
 // wayOut says what to do about a rollout that came to nothing.
@@ -215,7 +223,7 @@ func (c *conditions) progressing() metav1.Condition {
 	switch step := c.step(); step {
 	case v1alpha1.StepCompleted, v1alpha1.StepCancelled:
 	case v1alpha1.StepFailed, v1alpha1.StepAborted:
-		condition.Reason = reasonOf(step)
+		condition.Reason = reasonOf(c.plan.Rollout)
 	default:
 		condition.Status, condition.Reason = metav1.ConditionTrue, string(step)
 	}

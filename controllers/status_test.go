@@ -57,6 +57,14 @@ func situations() map[string]struct {
 			rollOut(v1alpha1.StepDeploying)(s)
 			s.pods = "the image can't be pulled"
 		}, "Available=EndpointsReady Progressing=Deploying Reconciling=PodsNotStarting", "PodsNotStarting"},
+		"an analysis has failed": {func(s *situation) {
+			rollOut(v1alpha1.StepAborted)(s)
+			s.plan.Rollout.Analysis = &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisFailed}
+		}, "Available=EndpointsReady Stalled=AnalysisFailed", "AnalysisFailed"},
+		"an analysis of what serves has failed": {func(s *situation) {
+			rollOut(v1alpha1.StepAborted)(s)
+			s.plan.Rollout.PostPromotionAnalysis = &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisFailed}
+		}, "Available=EndpointsReady Stalled=AnalysisFailed", "AnalysisFailed"},
 		"a rollout has failed":  {rollOut(v1alpha1.StepFailed), "Available=EndpointsReady Stalled=ProgressDeadlineExceeded", "ProgressDeadlineExceeded"},
 		"a rollout was aborted": {rollOut(v1alpha1.StepAborted), "Available=EndpointsReady Stalled=Aborted", "Aborted"},
 		"the old colour is still warm": {func(s *situation) {

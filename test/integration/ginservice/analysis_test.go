@@ -9,6 +9,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers"
@@ -22,7 +23,7 @@ type judge struct {
 	err      error
 }
 
-func (j *judge) Judge(_ context.Context, gs *v1alpha1.GinService) (rollout.Verdict, error) {
+func (j *judge) Judge(_ context.Context, gs *v1alpha1.GinService, _ string) (rollout.Verdict, error) {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	_, version, _ := strings.Cut(gs.Spec.Image, ":")
@@ -30,6 +31,8 @@ func (j *judge) Judge(_ context.Context, gs *v1alpha1.GinService) (rollout.Verdi
 	verdict.After = 100 * time.Millisecond // what it is told to say may change at any time
 	return verdict, j.err
 }
+
+func (*judge) Forget(types.NamespacedName) {}
 
 func (j *judge) say(version string, outcome rollout.Outcome, err error) {
 	j.mutex.Lock()

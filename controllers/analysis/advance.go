@@ -1,0 +1,211 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+// The defaults below are those of the API. Most are in the CRD too, and count where a GinService was stored before a field existed.
+const (
+	defaultInterval         = 5 * time.Second
+	defaultCount            = 6
+	defaultWindow           = 15 * time.Second
+	defaultMinimumSamples   = 10
+	defaultProgressDeadline = 600 * time.Second
+)
+
+// begin returns the status of an analysis that begins now.
+func begin(run *v1alpha1.AnalysisRun, now time.Time) *v1alpha1.AnalysisStatus {
+	status := &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisRunning, StartedAt: &metav1.MicroTime{Time: now}}
+	status.Metrics = inOrder(run, nil)
+	status.Message = summary(run, status)
+	return status
+}
+
+// untilDue returns how long it is until the next measurement. One that was made at tried without result counts as made.
+func untilDue(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, tried, now time.Time) time.Duration {
+	last := measuresFrom(run, status)
+	if status.MeasuredAt != nil && status.MeasuredAt.After(last) {
+		last = status.MeasuredAt.Time
+	}
+	if tried.After(last) {
+		last = tried
+	}
+	return max(0, last.Add(seconds(run.IntervalSeconds, defaultInterval)).Sub(now))
+}
+
+// measuresFrom returns when the analysis begins to look at what happens.
+func measuresFrom(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus) time.Time {
+	if status.StartedAt == nil {
+		return time.Time{}
+	}
+	return status.StartedAt.Add(seconds(run.InitialDelaySeconds, 0))
+}
+
+// windowOf returns how far back a measurement looks.
+func windowOf(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, now time.Time) time.Duration {
+	return min(seconds(run.WindowSeconds, defaultWindow), now.Sub(measuresFrom(run, status)))
+}
+
+// advance returns the status of an analysis after a measurement, of which there is a reading for each metric by its name. The status is the same
+// where nothing of it counts and nothing new is known of why.
+func advance(run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus, readings map[string]Reading, now time.Time) *v1alpha1.AnalysisStatus {
+	after := before.DeepCopy()
+	after.Metrics = inOrder(run, before.Metrics)
+	counted := false
+	for i := range run.Metrics {
+		result := &after.Metrics[i]
+		reading, measured := readings[result.Name]
+		if !measured || ended(result.Outcome) {
+			continue
+		}
+		counted = count(run, &run.Metrics[i], reading, result) || counted
+	}
+	if counted {
+		after.MeasuredAt = &metav1.MicroTime{Time: now}
+	}
+	conclude(run, after)
+	return after
+}
+
+// inOrder returns the results of the metrics of a spec, which may have been changed since: what is new in it begins at zero.
+func inOrder(run *v1alpha1.AnalysisRun, before []v1alpha1.AnalysisMetricStatus) []v1alpha1.AnalysisMetricStatus {
+	results := make([]v1alpha1.AnalysisMetricStatus, len(run.Metrics))
+	for i := range run.Metrics {
+		results[i] = v1alpha1.AnalysisMetricStatus{Name: run.Metrics[i].Name, Outcome: v1alpha1.AnalysisRunning}
+		for _, result := range before {
+			if result.Name == run.Metrics[i].Name {
+				results[i] = result
+			}
+		}
+		results[i].Threshold = threshold(&run.Metrics[i])
+	}
+	return results
+}
+
+// count adds a reading to the result of a metric, and reports whether it counts.
+func count(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading Reading, result *v1alpha1.AnalysisMetricStatus) bool {
+	if reading.Value.Pending || reading.Active.Pending {
+		return false
+	}
+	problem := lacking(run, metric, reading)
+	var failed bool
+	switch policy := cmp.Or(run.OnNoData, v1alpha1.NoDataInconclusive); {
+	case problem == "":
+		failed = judge(metric, reading, result)
+	case policy == v1alpha1.NoDataInconclusive:
+		result.Value, result.ActiveValue, result.Message = "", "", shorten(problem, maxMetricMessage)
+		return false
+	default:
+		failed = policy == v1alpha1.NoDataFail
+		result.Value, result.ActiveValue = "", ""
+		result.Message = shorten(fmt.Sprintf("%s, which counts as %s (onNoData)", problem, map[bool]string{true: "failed", false: "passed"}[failed]), maxMetricMessage)
+	}
+	result.Measurements++
+	if failed {
+		result.Failed++
+	}
+	switch {
+	case result.Failed > valueOr(run.FailureLimit, 0):
+		result.Outcome = v1alpha1.AnalysisFailed
+	case result.Measurements >= valueOr(run.Count, defaultCount):
+		result.Outcome = v1alpha1.AnalysisSuccessful
+	}
+	return true
+}
+
+// judge puts a reading into the result of a metric, and reports whether it is outside of the bounds.
+func judge(metric *v1alpha1.AnalysisMetric, reading Reading, result *v1alpha1.AnalysisMetricStatus) bool {
+	value := reading.Value.Value
+	result.Value, result.ActiveValue, result.Message = rounded(value), "", ""
+	if !within(metric.ThresholdRange, value) {
+		result.Message = fmt.Sprintf("%s has to be %s", result.Value, result.Threshold)
+	}
+	if metric.RatioToActive != nil {
+		result.ActiveValue = rounded(reading.Active.Value)
+		if !within(metric.RatioToActive, ratio(value, reading.Active.Value)) {
+			result.Message = fmt.Sprintf("%s, where the version that serves has %s, has to be %s", result.Value, result.ActiveValue, result.Threshold)
+		}
+	}
+	return result.Message != ""
+}
+
+// conclude says what the results come to.
+func conclude(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus) {
+	successful := 0
+	for i := range status.Metrics {
+		switch result := &status.Metrics[i]; result.Outcome {
+		case v1alpha1.AnalysisFailed:
+			status.Outcome = v1alpha1.AnalysisFailed
+			status.Message = shorten(fmt.Sprintf("%s: %s: %d of %d measurements failed, and failureLimit is %d",
+				result.Name, result.Message, result.Failed, result.Measurements, valueOr(run.FailureLimit, 0)), maxMessage)
+			return
+		case v1alpha1.AnalysisSuccessful:
+			successful++
+		case v1alpha1.AnalysisRunning, v1alpha1.AnalysisInconclusive:
+		}
+	}
+	status.Outcome = v1alpha1.AnalysisRunning
+	if successful == len(status.Metrics) {
+		status.Outcome = v1alpha1.AnalysisSuccessful
+	}
+	status.Message = summary(run, status)
+}
+
+// summary says how far an analysis has come that has not failed.
+func summary(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus) string {
+	made, wanted := valueOr(run.Count, defaultCount), valueOr(run.Count, defaultCount)
+	var values []string
+	for i := range status.Metrics {
+		result := &status.Metrics[i]
+		made = min(made, result.Measurements)
+		switch {
+		case result.Outcome == v1alpha1.AnalysisRunning && result.Value == "" && result.Message != "":
+			values = append(values, fmt.Sprintf("%s waits for data, because %s", result.Name, result.Message))
+		case result.Value != "":
+			values = append(values, fmt.Sprintf("%s is %s (%s)", result.Name, result.Value, result.Threshold))
+		}
+	}
+	text := fmt.Sprintf("%d of %d measurements made", made, wanted)
+	if status.Outcome == v1alpha1.AnalysisSuccessful {
+		text = fmt.Sprintf("passed %d measurements", wanted)
+	}
+	return shorten(strings.Join(append([]string{text}, values...), ", "), maxMessage)
+}
+
+// giveUp ends an analysis of what serves that has waited for data for longer than a new version may take to become ready. The old colour's pods
+// can't be kept for ever.
+func giveUp(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, deadline time.Duration, now time.Time) *v1alpha1.AnalysisStatus {
+	took := time.Duration(valueOr(run.Count, defaultCount)) * seconds(run.IntervalSeconds, defaultInterval)
+	if ended(status.Outcome) || now.Before(measuresFrom(run, status).Add(took+deadline)) {
+		return status
+	}
+	status = status.DeepCopy()
+	status.Outcome = v1alpha1.AnalysisInconclusive
+	status.Message = shorten(fmt.Sprintf("given up, because there was no data for %s (progressDeadlineSeconds): %s", deadline, status.Message), maxMessage)
+	return status
+}
+
+// noteWarmUp notes what became of the requests of a warm-up: with the measurements, or where it fails the analysis.
+func noteWarmUp(settings *v1alpha1.WarmUp, before, after *v1alpha1.AnalysisStatus, result *v1alpha1.WarmUpStatus) {
+	fails := result.Failed > valueOr(settings.FailureLimit, 0)
+	if !fails && before.MeasuredAt.Equal(after.MeasuredAt) && before.Outcome == after.Outcome {
+		return
+	}
+	after.WarmUp = result.DeepCopy()
+	if fails && after.Outcome != v1alpha1.AnalysisFailed {
+		after.Outcome = v1alpha1.AnalysisFailed
+		after.Message = shorten(fmt.Sprintf("warmUp: %s: %d of %d requests failed, and failureLimit is %d",
+			result.Message, result.Failed, result.Sent, valueOr(settings.FailureLimit, 0)), maxMessage)
+	}
+}
+
+func ended(outcome v1alpha1.AnalysisOutcome) bool {
+	return outcome != "" && outcome != v1alpha1.AnalysisRunning
+}

@@ -1,0 +1,386 @@
+package analysis
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+)
+
+var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+func success(bounds v1alpha1.ThresholdRange) v1alpha1.AnalysisMetric {
+	return v1alpha1.AnalysisMetric{Name: "success", Type: v1alpha1.AnalysisSuccessRate, ThresholdRange: &bounds}
+}
+
+func compared(bounds v1alpha1.ThresholdRange) v1alpha1.AnalysisMetric {
+	return v1alpha1.AnalysisMetric{Name: "latency", Type: v1alpha1.AnalysisLatency, RatioToActive: &bounds}
+}
+
+// only returns an analysis of three measurements of some metrics.
+func only(metrics ...v1alpha1.AnalysisMetric) *v1alpha1.AnalysisRun {
+	return &v1alpha1.AnalysisRun{Metrics: metrics, Count: new(int32(3)), MinimumSamples: new(int32(10))}
+}
+
+// value is what many requests say.
+func value(v float64) Reading { return Reading{Value: Sample{Value: v, Count: 100}} }
+
+func against(v, active float64) Reading {
+	return Reading{Value: Sample{Value: v, Count: 100}, Active: Sample{Value: active, Count: 100}}
+}
+
+func none(why string) Reading { return Reading{Value: Sample{Problem: why}} }
+
+// result is what a story about measurements is compared by.
+type result struct {
+	Outcome              v1alpha1.AnalysisOutcome
+	Value                string
+	Measurements, Failed int32
+}
+
+var min99, atMost = v1alpha1.ThresholdRange{Min: "0.99"}, v1alpha1.ThresholdRange{Max: "1.5"}
+
+func policy(run *v1alpha1.AnalysisRun, policy v1alpha1.NoDataPolicy) *v1alpha1.AnalysisRun {
+	run.OnNoData = policy
+	return run
+}
+
+// course is an analysis of one metric that is measured again and again.
+type course struct {
+	run      *v1alpha1.AnalysisRun
+	readings []Reading
+	want     result
+	says     string // of the message of the analysis
+}
+
+// judged are those with data.
+var judged = map[string]course{
+	"all is well": {
+		only(success(min99)),
+		[]Reading{value(1), value(0.999), value(0.99)},
+		result{v1alpha1.AnalysisSuccessful, "0.99", 3, 0},
+		"passed 3 measurements, success is 0.99 (at least 0.99)",
+	},
+	"it goes on": {
+		only(success(min99)),
+		[]Reading{value(1), value(0.99876543)},
+		result{v1alpha1.AnalysisRunning, "0.9988", 2, 0},
+		"2 of 3 measurements made, success is 0.9988 (at least 0.99)",
+	},
+	"one measurement too many is outside": {
+		only(success(min99)),
+		[]Reading{value(1), value(0.95), value(1)},
+		result{v1alpha1.AnalysisFailed, "0.95", 2, 1},
+		"success: 0.95 has to be at least 0.99: 1 of 2 measurements failed, and failureLimit is 0",
+	},
+	"as many are outside as may be": {
+		func() *v1alpha1.AnalysisRun {
+			run := only(success(min99))
+			run.FailureLimit = new(int32(1))
+			return run
+		}(),
+		[]Reading{value(0.95), value(1), value(1)},
+		result{v1alpha1.AnalysisSuccessful, "1", 3, 1},
+		"passed",
+	},
+	"too much": {
+		only(v1alpha1.AnalysisMetric{Name: "queue", Type: v1alpha1.AnalysisMetricNamed, Metric: "queue_length", ThresholdRange: &v1alpha1.ThresholdRange{Min: "1", Max: "2k"}}),
+		[]Reading{value(2000.1)},
+		result{v1alpha1.AnalysisFailed, "2000", 1, 1},
+		"2000 has to be from 1 to 2k",
+	},
+	"a gauge is not made of samples": {
+		only(v1alpha1.AnalysisMetric{Name: "queue", Type: v1alpha1.AnalysisMetricNamed, Metric: "queue_length", ThresholdRange: &v1alpha1.ThresholdRange{Max: "5"}}),
+		[]Reading{{Value: Sample{Value: 3}}},
+		result{v1alpha1.AnalysisRunning, "3", 1, 0},
+		"1 of 3",
+	},
+	"a rate of nothing is a rate": {
+		only(v1alpha1.AnalysisMetric{Name: "traffic", Type: v1alpha1.AnalysisRequestRate, ThresholdRange: &v1alpha1.ThresholdRange{Min: "1"}}),
+		[]Reading{{}},
+		result{v1alpha1.AnalysisFailed, "0", 1, 1},
+		"0 has to be at least 1",
+	},
+}
+
+// lackingData are those where some of it is missing.
+var lackingData = map[string]course{
+	"no data: waits": {
+		only(success(min99)),
+		[]Reading{value(1), none("nobody answers"), none("nobody answers")},
+		result{v1alpha1.AnalysisRunning, "", 1, 0},
+		"1 of 3 measurements made, success waits for data, because nobody answers",
+	},
+	"no data for a while": {
+		only(success(min99)),
+		[]Reading{value(1), none("nobody answers"), value(1), value(1)},
+		result{v1alpha1.AnalysisSuccessful, "1", 3, 0},
+		"passed",
+	},
+	"no data: fails": {
+		policy(only(success(min99)), v1alpha1.NoDataFail),
+		[]Reading{value(1), none("nobody answers")},
+		result{v1alpha1.AnalysisFailed, "", 2, 1},
+		"success: nobody answers, which counts as failed (onNoData): 1 of 2 measurements failed",
+	},
+	"no data: passes": {
+		policy(only(success(min99)), v1alpha1.NoDataPass),
+		[]Reading{none("nobody answers"), none("nobody answers"), none("nobody answers")},
+		result{v1alpha1.AnalysisSuccessful, "", 3, 0},
+		"passed",
+	},
+	"nobody has measured for long enough, and no data would fail": {
+		policy(only(success(min99)), v1alpha1.NoDataFail),
+		[]Reading{{Value: Sample{Pending: true}}, {Value: Sample{Pending: true}}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"0 of 3 measurements made",
+	},
+	"the old version is not measured for long enough yet": {
+		policy(only(compared(atMost)), v1alpha1.NoDataFail),
+		[]Reading{{Value: Sample{Value: 1, Count: 100}, Active: Sample{Pending: true}}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"0 of 3",
+	},
+	"not a number": {
+		only(success(min99)),
+		[]Reading{value(math.NaN())},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"waits for data, because the value is no number",
+	},
+	"without end": {
+		policy(only(success(min99)), v1alpha1.NoDataFail),
+		[]Reading{value(math.Inf(1))},
+		result{v1alpha1.AnalysisFailed, "", 1, 1},
+		"the value is no number",
+	},
+	"too few requests": {
+		only(success(min99)),
+		[]Reading{{Value: Sample{Value: 0.5, Count: 9}}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"fewer than 10 requests or observations (minimumSamples) in 15s (windowSeconds)",
+	},
+	"just enough requests": {
+		only(success(min99)),
+		[]Reading{{Value: Sample{Value: 1, Count: 10}}},
+		result{v1alpha1.AnalysisRunning, "1", 1, 0},
+		"1 of 3",
+	},
+}
+
+// comparedCourses are those in which two versions are compared.
+var comparedCourses = map[string]course{
+	"as slow as the old version": {
+		only(compared(atMost)),
+		[]Reading{against(0.3, 0.2)},
+		result{v1alpha1.AnalysisRunning, "0.3", 1, 0},
+		"latency is 0.3 (at most 1.5 times that of the version that serves)",
+	},
+	"slower than the old version": {
+		only(compared(atMost)),
+		[]Reading{against(0.4, 0.2)},
+		result{v1alpha1.AnalysisFailed, "0.4", 1, 1},
+		"0.4, where the version that serves has 0.2, has to be at most 1.5 times that of the version that serves",
+	},
+	"the old version has none": {
+		only(compared(atMost)),
+		[]Reading{against(0.1, 0)},
+		result{v1alpha1.AnalysisFailed, "0.1", 1, 1},
+		"has 0",
+	},
+	"neither has any": {
+		only(compared(atMost)),
+		[]Reading{against(0, 0)},
+		result{v1alpha1.AnalysisRunning, "0", 1, 0},
+		"1 of 3",
+	},
+	"the old version has too few requests": {
+		only(compared(atMost)),
+		[]Reading{{Value: Sample{Value: 1, Count: 100}, Active: Sample{Value: 1, Count: 3}}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"of the version that serves: there were fewer than 10",
+	},
+}
+
+func TestAdvance(t *testing.T) {
+	t.Parallel()
+	courses := maps.Clone(judged)
+	maps.Copy(courses, lackingData)
+	maps.Copy(courses, comparedCourses)
+	for name, tc := range courses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			status := begin(tc.run, epoch)
+			for i, reading := range tc.readings {
+				if !ended(status.Outcome) {
+					status = advance(tc.run, status, map[string]Reading{tc.run.Metrics[0].Name: reading}, epoch.Add(time.Duration(i+1)*time.Second))
+				}
+			}
+			m := status.Metrics[0]
+			if diff := cmp.Diff(tc.want, result{status.Outcome, m.Value, m.Measurements, m.Failed}); diff != "" {
+				t.Error(diff)
+			}
+			if m.Outcome != status.Outcome || !strings.Contains(status.Message, tc.says) {
+				t.Errorf("the metric is %s, the analysis %s: %q; want %q in it", m.Outcome, status.Outcome, status.Message, tc.says)
+			}
+		})
+	}
+}
+
+// Each has its own number of measurements, and all have to pass.
+func TestAdvanceWithSeveralMetrics(t *testing.T) {
+	t.Parallel()
+	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}), compared(v1alpha1.ThresholdRange{Max: "2"}))
+	status := begin(run, epoch)
+	step := func(latency Reading) {
+		status = advance(run, status, map[string]Reading{"success": value(1), "latency": latency}, epoch)
+	}
+	for range 3 {
+		step(none("no requests"))
+	}
+	if status.Outcome != v1alpha1.AnalysisRunning || status.Metrics[0].Outcome != v1alpha1.AnalysisSuccessful {
+		t.Fatalf("%+v", status)
+	}
+	done := status.Metrics[0]
+	for range 3 {
+		step(against(1, 1))
+	}
+	if status.Outcome != v1alpha1.AnalysisSuccessful {
+		t.Errorf("%+v", status)
+	}
+	if diff := cmp.Diff(done, status.Metrics[0]); diff != "" {
+		t.Errorf("a metric goes on after it has passed: %s", diff)
+	}
+}
+
+// Status holds all that another operator needs, and changes with what counts alone.
+func TestAnAnalysisGoesOnFromItsStatus(t *testing.T) {
+	t.Parallel()
+	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}))
+	run.InitialDelaySeconds = new(int32(60))
+	status := begin(run, epoch)
+	if got := untilDue(run, status, time.Time{}, epoch.Add(time.Second)); got != 64*time.Second {
+		t.Errorf("the first measurement is made in %s", got)
+	}
+	now := epoch.Add(65 * time.Second)
+	if got := windowOf(run, status, now); untilDue(run, status, time.Time{}, now) != 0 || got != 5*time.Second {
+		t.Errorf("it looks back for %s", got)
+	}
+	status = advance(run, status, map[string]Reading{"success": value(1)}, now)
+	now = now.Add(2 * time.Second)
+	if got := untilDue(run, status, time.Time{}, now); got != 3*time.Second {
+		t.Errorf("the second measurement is made in %s", got)
+	}
+	waits := advance(run, status, map[string]Reading{"success": none("no requests")}, now)
+	again := advance(run, waits, map[string]Reading{"success": none("no requests")}, now.Add(time.Hour))
+	if diff := cmp.Diff(waits, again); diff != "" || !waits.MeasuredAt.Equal(status.MeasuredAt) {
+		t.Errorf("status changes while nothing does: %s", diff)
+	}
+	tried := now.Add(time.Hour)
+	if got := untilDue(run, waits, tried, tried.Add(time.Second)); got != 4*time.Second {
+		t.Errorf("it tries again in %s", got)
+	}
+}
+
+// A spec may change in the middle.
+func TestWhatIsNewInTheSpecBeginsAtZero(t *testing.T) {
+	t.Parallel()
+	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}))
+	status := advance(run, begin(run, epoch), map[string]Reading{"success": value(1)}, epoch)
+	run = only(compared(v1alpha1.ThresholdRange{Max: "2"}), success(v1alpha1.ThresholdRange{Min: "0.5"}))
+	status = advance(run, status, nil, epoch)
+	want := []v1alpha1.AnalysisMetricStatus{
+		{Name: "latency", Outcome: v1alpha1.AnalysisRunning, Threshold: "at most 2 times that of the version that serves"},
+		{Name: "success", Outcome: v1alpha1.AnalysisRunning, Value: "1", Threshold: "at least 0.5", Measurements: 1},
+	}
+	if diff := cmp.Diff(want, status.Metrics); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGiveUp(t *testing.T) {
+	t.Parallel()
+	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}))
+	status := advance(run, begin(run, epoch), map[string]Reading{"success": none("nobody answers")}, epoch)
+	if got := giveUp(run, status, time.Minute, epoch.Add(74*time.Second)); got != status {
+		t.Errorf("too early: %+v", got)
+	}
+	got := giveUp(run, status, time.Minute, epoch.Add(75*time.Second))
+	if got.Outcome != v1alpha1.AnalysisInconclusive || !strings.Contains(got.Message, "no data for 1m0s (progressDeadlineSeconds)") || !strings.Contains(got.Message, "nobody answers") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNoteWarmUp(t *testing.T) {
+	t.Parallel()
+	settings := &v1alpha1.WarmUp{FailureLimit: new(int32(1))}
+	before := &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisRunning}
+	after := before.DeepCopy()
+	noteWarmUp(settings, before, after, &v1alpha1.WarmUpStatus{Sent: 50, Failed: 1, Message: "GET / was answered with 500 instead of 200"})
+	if after.WarmUp != nil {
+		t.Error("status changes without a measurement")
+	}
+	after.MeasuredAt = &metav1.MicroTime{Time: epoch}
+	noteWarmUp(settings, before, after, &v1alpha1.WarmUpStatus{Sent: 60, Failed: 1, Message: "GET / was answered with 500 instead of 200"})
+	if after.WarmUp == nil || after.WarmUp.Sent != 60 || after.Outcome != v1alpha1.AnalysisRunning {
+		t.Errorf("%+v", after)
+	}
+	before = after.DeepCopy()
+	noteWarmUp(settings, before, after, &v1alpha1.WarmUpStatus{Sent: 61, Failed: 2, Message: "GET / was answered with 500 instead of 200"})
+	want := "warmUp: GET / was answered with 500 instead of 200: 2 of 61 requests failed, and failureLimit is 1"
+	if after.Outcome != v1alpha1.AnalysisFailed || after.Message != want {
+		t.Errorf("%+v", after)
+	}
+}
+
+// The API server refuses a status that does not fit.
+func TestMessagesFit(t *testing.T) {
+	t.Parallel()
+	run := &v1alpha1.AnalysisRun{OnNoData: v1alpha1.NoDataFail}
+	readings := map[string]Reading{}
+	for i := range 8 {
+		m := success(v1alpha1.ThresholdRange{Min: "0.99"})
+		m.Name = fmt.Sprintf("%d-%s", i, strings.Repeat("n", 61))
+		run.Metrics = append(run.Metrics, m)
+		readings[m.Name] = none(strings.Repeat("ä", 2000))
+	}
+	for _, policy := range []v1alpha1.NoDataPolicy{v1alpha1.NoDataFail, v1alpha1.NoDataInconclusive} {
+		run.OnNoData = policy
+		status := advance(run, begin(run, epoch), readings, epoch)
+		if n := len([]rune(status.Message)); n > maxMessage {
+			t.Errorf("a message of %d characters", n)
+		}
+		if n := len([]rune(status.Metrics[0].Message)); n > maxMetricMessage {
+			t.Errorf("a message of %d characters for one metric", n)
+		}
+	}
+}
+
+func TestRounded(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[float64]string{
+		0: "0", 1: "1", 0.99949: "0.9995", 0.99951: "0.9995", 123456: "123500", 0.000012346: "0.00001235", 2.5: "2.5", 1e30: "1e+30", 1e-30: "1e-30",
+	} {
+		if got := rounded(value); got != want {
+			t.Errorf("%v is %q, want %q", value, got, want)
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	for bound, want := range map[v1alpha1.Bound]float64{"0.99": 0.99, ".5": 0.5, "250m": 0.25, "10k": 10000, "3": 3, "1u": 1e-6} {
+		if got := number(bound, -1); math.Abs(got-want) > 1e-12 {
+			t.Errorf("%s is %v, want %v", bound, got, want)
+		}
+	}
+	if got := number("", 7); got != 7 {
+		t.Errorf("a bound that is left out is %v", got)
+	}
+}

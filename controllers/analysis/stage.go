@@ -1,0 +1,67 @@
+package analysis
+
+import (
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/resources"
+	"github.com/gin-operator/gin-operator/controllers/resources/names"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
+)
+
+// stage is what an analysis of a rollout is about at the moment.
+type stage struct {
+	// verdict is what is said while there is nothing to measure.
+	verdict rollout.Verdict
+
+	// run is what is measured, or nil, and status how far that has come, or nil where it begins.
+	run    *v1alpha1.AnalysisRun
+	status *v1alpha1.AnalysisStatus
+	warmUp *v1alpha1.WarmUp
+	// promoted says that it is about what serves. Otherwise it is about the preview.
+	promoted bool
+	// subject is the colour that is measured, behind a Service.
+	subject v1alpha1.Color
+	service string
+}
+
+// stageOf returns what to measure for a GinService, whose rollout has not ended. serving is the revision that takes the traffic.
+func stageOf(gs *v1alpha1.GinService, serving string) stage {
+	settings, record := &gs.Spec.Strategy.BlueGreen, gs.Status.Rollout
+	nothing, begins := stage{verdict: rollout.Verdict{Promoted: true}}, stage{verdict: rollout.Verdict{Outcome: rollout.Analyzing}}
+	// Traffic moves before the record says so. A preview that serves is none, and has nothing left to be compared with.
+	switch approved := record.ApprovedAt != nil || record.ReadyAt != nil && serving == record.Revision; {
+	case exempt(gs, record):
+		return nothing
+	case approved && (settings.PostPromotionAnalysis == nil || record.ReadyAt == nil):
+		return nothing // what was never a preview replaces what served, or comes first: there is no way back
+	case approved && record.Step != v1alpha1.StepDraining:
+		return begins // once it serves alone
+	case approved:
+		return stage{
+			run: settings.PostPromotionAnalysis, status: record.PostPromotionAnalysis, promoted: true,
+			subject: gs.Status.ActiveColor, service: names.ActiveService(gs.Name),
+		}
+	case settings.Analysis == nil:
+		return stage{}
+	case record.ReadyAt == nil:
+		return begins // once it is ready
+	default:
+		return stage{
+			run: &settings.Analysis.AnalysisRun, status: record.Analysis, warmUp: settings.Analysis.WarmUp,
+			subject: gs.Status.ActiveColor.Other(), service: names.PreviewService(gs.Name),
+		}
+	}
+}
+
+// exempt reports whether nothing is measured in a rollout at all: there is no second colour, or there are no pods; or it is the way back to what has
+// served before, which must not wait for anything.
+func exempt(gs *v1alpha1.GinService, record *v1alpha1.RolloutStatus) bool {
+	settings := &gs.Spec.Strategy.BlueGreen
+	switch held := gs.Annotations[v1alpha1.AnnotationRollback]; {
+	case gs.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate, settings.Analysis == nil && settings.PostPromotionAnalysis == nil:
+		return true
+	case record.Rollback, held != "" && resources.Names(held, record.Revision):
+		return true
+	default:
+		return gs.Spec.Replicas != nil && *gs.Spec.Replicas == 0
+	}
+}
