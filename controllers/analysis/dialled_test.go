@@ -159,6 +159,31 @@ func TestWarmUpBearsWithPods(t *testing.T) {
 	}
 }
 
+func TestWarmUpKeepsToItsRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		settings := &v1alpha1.WarmUp{MaxRequests: new(int32(70)), Requests: []v1alpha1.WarmUpRequest{{Path: "/"}}}
+		ctx, stop := context.WithCancel(t.Context())
+		answers := func(c net.Conn) {
+			_, _ = fmt.Fprint(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		}
+		w := startWarmUp(ctx, stop, newTransport(piped(answers)), settings, "hello-preview.shop", nil)
+		w.aim([]Pod{
+			{Pod: podmetrics.Pod{UID: "one"}, HTTP: netip.MustParseAddrPort("10.0.1.1:8080")}, {Pod: podmetrics.Pod{UID: "two"}, HTTP: netip.MustParseAddrPort("10.0.1.2:8080")},
+		})
+		// Ten a second, to both together, and maybe one at once.
+		for second := range int32(10) {
+			synctest.Wait()
+			if got := w.soFar(); got.Sent < min(70, 10*second) || got.Sent > min(70, 10*second+1) || got.Failed != 0 {
+				t.Errorf("after %d seconds: %+v", second, got)
+			}
+			<-time.After(time.Second + time.Microsecond)
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
 // A pod that hangs holds up no more than there are places.
 func TestWarmUpWaitsForPodsThatHang(t *testing.T) {
 	t.Parallel()

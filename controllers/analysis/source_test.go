@@ -3,10 +3,12 @@ package analysis
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -111,6 +113,50 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	source.Forget(key)
 	if got := measure(rate); !got.Pending {
 		t.Errorf("after it is forgotten: %+v", got)
+	}
+}
+
+// An operator lives through more rollouts than fit into its memory.
+func TestNothingIsKeptOfWhatIsForgotten(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	scraper, err := podmetrics.New(podmetrics.Options{Registerer: registry, Dial: new(dials).dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(scraper.Close)
+	source := NewPods(scraper)
+	metrics := []v1alpha1.AnalysisMetric{success(v1alpha1.ThresholdRange{Min: "0.99"})}
+	for service := range 100 {
+		key := types.NamespacedName{Namespace: "shop", Name: fmt.Sprintf("hello-%d", service)}
+		for rollout := range 3 {
+			pod := Pod{Pod: podmetrics.Pod{UID: types.UID(fmt.Sprintf("%d-%d", service, rollout))}, Metrics: netip.MustParseAddrPort("10.0.0.1:9090")}
+			if err := source.Watch(key, []Pod{pod}, metrics); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if service > 0 {
+			source.Forget(key)
+		}
+	}
+	if len(source.watched) != 1 {
+		t.Errorf("%d services are remembered, want the one that is still measured", len(source.watched))
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "gin_operator_pod_scrape_targets" && family.GetMetric()[0].GetGauge().GetValue() != 1 {
+			t.Errorf("%v pods are scraped, want that of the last rollout of the first service", family.GetMetric()[0].GetGauge().GetValue())
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() != "reason" {
+					t.Errorf("%s has the label %s: there must be none whose values come and go with pods", family.GetName(), label.GetName())
+				}
+			}
+		}
 	}
 }
 
