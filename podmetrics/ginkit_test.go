@@ -55,6 +55,13 @@ func request(t *testing.T, address netip.AddrPort, method, path string, times in
 	}
 }
 
+func scrapeOnce(t *testing.T, s *Scraper, target *target) {
+	t.Helper()
+	if problem := s.scrape(t.Context(), target, newDocument()); problem != nil {
+		t.Fatal(problem)
+	}
+}
+
 // What comes of real requests to a real service is what was sent, to the last request.
 func TestGinkit(t *testing.T) {
 	waiting := make(chan struct{})
@@ -85,12 +92,7 @@ func TestGinkit(t *testing.T) {
 	pod := podNumber(1).Pod
 	target.set(pod, newRequest(address, "/metrics"), sources, newRoom(5000, 5000))
 	s.targets[pod.UID] = target
-	scrape := func() {
-		t.Helper()
-		if problem := s.scrape(t.Context(), target, newDocument()); problem != nil {
-			t.Fatal(problem)
-		}
-	}
+	scrape := func() { t.Helper(); scrapeOnce(t, s, target) }
 	scrape()
 	read := func(name string) (Value, error) { return s.Read(pod.UID, queries[name], time.Minute) }
 

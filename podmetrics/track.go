@@ -165,7 +165,8 @@ func (t *track) add(key uint64, labels labelSet) *series {
 		}
 	}
 	if !t.room.take() {
-		t.bad = failure(ReasonTooManySeries, "there is no room for all series of %s beside those of all other pods: narrow it down with a selector, or give it fewer labels", t.sample)
+		t.bad = failure(ReasonTooManySeries, "there is no room for all series of %s beside those of all other pods: narrow it down with a selector, "+
+			"or give it fewer labels", t.sample)
 		return nil
 	}
 	s := &series{slot: slot}
