@@ -55,7 +55,7 @@ help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: build bin/cluster ## Bring up a real Kubernetes and show a blue/green upgrade, autoscaling and a rollback under load (root)
+demo: build bin/cluster ## Bring up a real Kubernetes and show autoscaling, a measured upgrade, a rollback and a bad version under load (root)
 	hack/demo/run
 
 .PHONY: demo-down

@@ -19,6 +19,8 @@ const (
 	namespace      = "gin-operator-demo"
 	namespaceLabel = "apps.gin-operator.dev/demo"
 	name           = "hello"
+	// installWithAdapter is the kustomization of the operator and the metrics adapter.
+	installWithAdapter = "hack/demo/install"
 
 	rate        = 300 // requests per second
 	loadTime    = 5 * time.Minute
@@ -46,7 +48,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := d.clear(ctx); err != nil {
 		return err
 	}
-	for _, version := range []string{"v1", "v2"} {
+	for _, version := range []string{"v1", "v2", "v3"} {
 		if err := d.cluster.AddSample(ctx, version); err != nil {
 			return err
 		}
@@ -56,10 +58,11 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := d.cluster.Install(ctx, testbed.DefaultInstall, testbed.OperatorNamespace); err != nil {
 		return err
 	}
-	d.show.line("operator", "runs in the namespace %s", testbed.OperatorNamespace)
-	if _, err := d.cluster.Kubectl(ctx, "get", "--raw", "/apis/metrics.k8s.io/v1beta1"); err != nil {
-		return fmt.Errorf("the autoscaler needs metrics-server, and the cluster has none: %w", err)
+	d.show.line("operator", "kubectl apply -k %s, which adds the metrics adapter", installWithAdapter)
+	if err := d.cluster.InstallAdapter(ctx, installWithAdapter); err != nil {
+		return err
 	}
+	d.show.line("operator", "runs in the namespace %s, with the metrics adapter", testbed.OperatorNamespace)
 	return d.cluster.CreateNamespace(ctx, namespace, map[string]string{namespaceLabel: "true"})
 }
 
@@ -174,6 +177,29 @@ func (d *demo) drain(ctx context.Context) error {
 	_, err := d.watcher.until(ctx, rolloutTime, "the pods of version 2 to end", func(s scene) bool {
 		return s.step == v1alpha1.StepCompleted && s.pods[v1alpha1.Green] == 0
 	})
+	return err
+}
+
+// stop applies version 3, waits until it is stopped, with all traffic on the version before, and takes it away again.
+func (d *demo) stop(ctx context.Context) error {
+	if _, err := d.apply(ctx, "hello-v3.yaml"); err != nil {
+		return err
+	}
+	now, err := d.watcher.until(ctx, rolloutTime, "version 3 to be stopped", func(s scene) bool {
+		return s.current && (s.step == v1alpha1.StepAborted || s.step == v1alpha1.StepCompleted || s.endpoints[v1alpha1.Green] > 0)
+	})
+	if err != nil {
+		return err
+	}
+	if now.step != v1alpha1.StepAborted || now.condition.Reason != v1alpha1.ReasonAnalysisFailed {
+		return fmt.Errorf("version 3 was to be stopped by its analysis, and is at %s: %s", now.step, now.message)
+	}
+	d.show.line("hello", "%s", now.condition.Message)
+	d.note("stopped a version that fails one request in ten, before it had traffic")
+	if _, err := d.apply(ctx, "hello-v1.yaml"); err != nil {
+		return err
+	}
+	_, err = d.watcher.until(ctx, readyTime, "version 1 to be what is wanted", func(s scene) bool { return s.ready() && s.alone(v1alpha1.Blue) })
 	return err
 }
 

@@ -1,5 +1,5 @@
-// Command demo shows, on a real Kubernetes, what a GinService does under load: it scales, goes to a new version and back again. Every
-// step is done with what a user has, kubectl and YAML files, and shown as it happens. The last lines are for scripts; the exit status is
+// Command demo shows, on a real Kubernetes, what a GinService does under load: it scales on its requests, goes to a new version that was
+// measured before, and back again, and stops a version that measures badly. Every step is done with what a user has, kubectl and YAML files, and shown as it happens. The last lines are for scripts; the exit status is
 // 1 if anything went wrong, one failed request included. README.md beside it has the rest.
 package main
 
@@ -86,9 +86,10 @@ func (d *demo) play(ctx context.Context) error {
 		{"a cluster with the operator in it", d.prepare},
 		{"version 1", d.deploy},
 		{"load, and the autoscaler's answer", d.scale},
-		{"version 2, under load", d.promote},
+		{"version 2, under load, measured before it takes traffic", d.promote},
 		{"back to version 1, under load", d.rollBack},
 		{"the pods of version 2 go, under load", d.drain},
+		{"version 3, which fails one request in ten: stopped before anybody has seen it", d.stop},
 	} {
 		d.show.title(act.title)
 		if err := act.play(ctx); err != nil {

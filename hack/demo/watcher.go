@@ -37,7 +37,7 @@ type scene struct {
 	wanted    int                    // spec.replicas
 	endpoints map[v1alpha1.Color]int // of the active Service, ready
 	pods      map[v1alpha1.Color]int // all of them
-	cpu       string                 // what the autoscaler sees
+	requests  string                 // what the autoscaler sees
 }
 
 func (s scene) ready() bool { return s.current && s.condition.Status == metav1.ConditionTrue }
@@ -94,8 +94,8 @@ func (w *watcher) look(ctx context.Context) (scene, error) {
 		w.tell("rollout", strings.TrimSuffix(fmt.Sprintf("%s: %s", now.step, now.message), ": "))
 	}
 	w.tell("traffic", fmt.Sprintf("endpoints of the Service: %s", counts(now.endpoints, "ready")))
-	if now.cpu != "" {
-		w.tell("scale", fmt.Sprintf("%d pods wanted, CPU at %s of what they request", now.wanted, now.cpu))
+	if now.requests != "" {
+		w.tell("scale", fmt.Sprintf("%d pods wanted, %s requests/s in each", now.wanted, now.requests))
 	}
 	if w.load != nil && now.at.Sub(w.asked) >= loadEvery {
 		return now, w.askLoad(ctx, now.at)
@@ -179,8 +179,8 @@ func (w *watcher) observe(ctx context.Context) (scene, error) {
 		return now, err
 	}
 	for _, metric := range hpa.Status.CurrentMetrics {
-		if metric.Resource != nil && metric.Resource.Current.AverageUtilization != nil {
-			now.cpu = fmt.Sprintf("%d %%", *metric.Resource.Current.AverageUtilization)
+		if metric.Pods != nil && metric.Pods.Current.AverageValue != nil {
+			now.requests = fmt.Sprintf("%.0f", metric.Pods.Current.AverageValue.AsApproximateFloat64())
 		}
 	}
 	now.at = time.Now()
