@@ -60,6 +60,12 @@ func (q Query) String() string {
 	return name + "{" + q.Selector.String() + "}"
 }
 
+// Adds reports whether the values of pods add up: those of rates and gauges do, and ratios and quantiles don't.
+func (q Query) Adds() bool {
+	p, err := q.plan()
+	return err == nil && p.shape == asMetric
+}
+
 // Validate returns what is wrong with the query, whichever pod is asked.
 func (q Query) Validate() error {
 	_, err := q.plan()

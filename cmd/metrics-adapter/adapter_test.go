@@ -248,8 +248,11 @@ type measured map[string]podmetrics.Value
 
 func (m measured) Read(uid types.UID, query podmetrics.Query, window time.Duration) (podmetrics.Value, error) {
 	value, known := m[string(uid)+" "+query.String()]
+	if latest, known := m[string(uid)+" latest "+query.String()]; known && window == 5*time.Second {
+		return latest, nil
+	}
 	switch {
-	case window != 30*time.Second:
+	case window != 30*time.Second && window != 5*time.Second:
 		return value, fmt.Errorf("the window is %s", window)
 	case known:
 		return value, nil
@@ -289,6 +292,10 @@ func newProvider(t *testing.T) *provider {
 		objects = append(objects, pod(name, v1alpha1.Blue))
 		values["uid-of-"+name+" "+rate] = podmetrics.Value{Value: 12.3456 + float64(i), Time: at, Window: 29900 * time.Millisecond, Pods: 1}
 		values["uid-of-"+name+" jobs{queue=mail}"] = podmetrics.Value{Value: 3, Time: at, Pods: 1}
+		for query, latest := range map[string]float64{"doubled_total": 20, "grown_total": 19, "http_request_duration_p99": 20} {
+			values["uid-of-"+name+" "+query] = podmetrics.Value{Value: 10, Time: at, Window: 30 * time.Second, Pods: 1}
+			values["uid-of-"+name+" latest "+query] = podmetrics.Value{Value: latest, Time: at, Window: 5 * time.Second, Pods: 1}
+		}
 		values["uid-of-"+name+" large"] = podmetrics.Value{Value: 4e12, Time: at, Pods: 1}
 		values["uid-of-"+name+" larger"] = podmetrics.Value{Value: 4.6e12, Time: at, Pods: 1}
 		values["uid-of-"+name+" none"] = podmetrics.Value{Value: math.NaN(), Time: at, Pods: 1}
@@ -297,7 +304,7 @@ func newProvider(t *testing.T) *provider {
 	for i := range 4 {
 		objects = append(objects, pod(fmt.Sprintf("bad%d", i), v1alpha1.Green))
 	}
-	return &provider{client: newClient(t, objects...), reader: values, window: 30 * time.Second, clock: clocktesting.NewFakePassiveClock(at)}
+	return &provider{client: newClient(t, objects...), reader: values, window: 30 * time.Second, interval: 5 * time.Second, clock: clocktesting.NewFakePassiveClock(at)}
 }
 
 // serveAPI returns a function that asks the API server of a provider for a path.
@@ -342,11 +349,17 @@ func TestTheAPI(t *testing.T) {
 		},
 		"of no pods":                  {path: "pods/*/http_requests_per_second?labelSelector=app%3Dx", message: "no pod is scraped for http_requests_per_second: of 0 pods with the labels app=x"},
 		"that nobody scales on":       {path: "pods/*/other?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no GinService has this metric in autoscaling.metrics with type Pods"},
+		"a rate that has doubled":     {path: "pods/good1/doubled_total", want: []string{"good1 doubled_total 20 5 2026-07-01T12:00:00Z"}},
+		"a rate that has grown less":  {path: "pods/good1/grown_total", want: []string{"good1 grown_total 10 30 2026-07-01T12:00:00Z"}},
+		"a latency that has doubled":  {path: "pods/good1/http_request_duration_p99", want: []string{"good1 http_request_duration_p99 10 30 2026-07-01T12:00:00Z"}},
 		"of one pod that has none":    {path: "pods/bad1/http_requests_per_second", message: "pod shop/bad1: it answers with 404"},
 		"of one pod that isn't there": {path: "pods/bad9/http_requests_per_second", message: "there is no pod shop/bad9"},
 		"of all pods that serve": {
 			path: "ginservices.apps.gin-operator.dev/hello/http_requests_per_second", kind: "GinService",
 			want: []string{"hello http_requests_per_second 25691m 30 2026-07-01T12:00:00Z"},
+		},
+		"a rate of all pods that has doubled": {
+			path: "ginservices.apps.gin-operator.dev/hello/doubled_total", kind: "GinService", want: []string{"hello doubled_total 40 5 2026-07-01T12:00:00Z"},
 		},
 		"of no pods, where none is wanted": {
 			path: "ginservices.apps.gin-operator.dev/zero/http_requests_per_second", kind: "GinService", want: []string{"zero http_requests_per_second 0 - 2026-07-01T12:00:00Z"},
@@ -457,7 +470,7 @@ func TestFlags(t *testing.T) {
 		{"--scrape-interval=10s", ""},
 		{"--scrape-interval=10ms", "--scrape-interval is 10ms: it must be at least 1s"},
 		{"--scrape-timeout=6s", "--scrape-timeout is 6s"},
-		{"--window=1s", "--window is 1s: it must be from --scrape-interval (5s) to 1h"},
+		{"--window=1s", "--window is 1s: it must be from --scrape-interval (2s) to 1h"},
 		{"--scrape-workers=0", "must be greater than 0"},
 		{"--namespace=", "--namespace and --service must not be empty"},
 		{"--tls-cert-file=x", "--tls-cert-file needs --tls-ca-file"},

@@ -68,10 +68,10 @@ func newAdapter(flags *pflag.FlagSet) (*basecmd.AdapterBase, *options) {
 	adapter.SecureServing.ServerCert.CertDirectory = "" // the default is one that can't be written to
 	adapter.InstallFlags()
 	o := &options{}
-	flags.DurationVar(&o.interval, "scrape-interval", 5*time.Second, "Time from one scrape of a pod to the next.")
+	// An autoscaler that asks two seconds after a step of load is to see it.
+	flags.DurationVar(&o.interval, "scrape-interval", 2*time.Second, "Time from one scrape of a pod to the next.")
 	flags.DurationVar(&o.timeout, "scrape-timeout", 2*time.Second, "Time that a pod has to answer.")
-	// An autoscaler asks every 15 s: so it sees most of a step of load the first time that it asks after it.
-	flags.DurationVar(&o.window, "window", 15*time.Second, "Time over which rates and quantiles are taken.")
+	flags.DurationVar(&o.window, "window", 15*time.Second, "Time over which rates and quantiles are taken. A rate that has doubled counts from the next scrape on.")
 	flags.Int64Var(&o.maxBytes, "max-response-bytes", 4<<20, "Largest answer of a pod that is read, in bytes.")
 	flags.IntVar(&o.workers, "scrape-workers", 32, "Number of pods that are scraped at once.")
 	flags.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "Namespace of the adapter.")
@@ -174,7 +174,7 @@ func run(ctx context.Context, adapter *basecmd.AdapterBase, o *options) error {
 	if err := adaptermetrics.RegisterMetrics(legacyregistry.Register); err != nil {
 		return fmt.Errorf("registering the API server's metrics: %w", err)
 	}
-	adapter.WithCustomMetrics(&provider{client: manager.GetClient(), reader: scraper, window: o.window, clock: clock.RealClock{}})
+	adapter.WithCustomMetrics(&provider{client: manager.GetClient(), reader: scraper, window: o.window, interval: o.interval, clock: clock.RealClock{}})
 	server, err := newServer(ctx, manager, adapter, o)
 	if err != nil {
 		return err

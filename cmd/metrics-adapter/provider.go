@@ -54,8 +54,8 @@ type provider struct {
 	// client reads from caches.
 	client client.Reader
 	reader reader
-	// window is what rates are taken over.
-	window time.Duration
+	// window is what rates are taken over, and interval the time between two scrapes.
+	window, interval time.Duration
 	clock  clock.PassiveClock
 }
 
@@ -117,6 +117,9 @@ func (p *provider) ofService(ctx context.Context, name types.NamespacedName, que
 		return nil, notFound("GinService %s has no pod that is ready, and so no %s", name, query)
 	}
 	measured, problems := p.reader.Sum(uids, query, p.window)
+	if latest, others := p.reader.Sum(uids, query, p.interval); len(others) == 0 && leaps(query, measured, latest) {
+		measured = latest
+	}
 	if len(problems) > 0 {
 		reasons := make([]string, 0, len(problems))
 		for _, problem := range problems {
@@ -208,7 +211,17 @@ func (p *provider) value(pod *corev1.Pod, query podmetrics.Query) (*custom_metri
 	if err != nil {
 		return nil, err
 	}
+	if latest, err := p.reader.Read(pod.UID, query, p.interval); err == nil && leaps(query, measured, latest) {
+		measured = latest
+	}
 	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured)
+}
+
+// leaps reports whether a rate has at least doubled since the newest scrapes but one. Taken over the whole window, a step of load would be seen
+// in full only once the window has passed, and pods be added a sync of the autoscaler or two later; a lull shorter than the window still
+// takes none away.
+func leaps(query podmetrics.Query, measured, latest podmetrics.Value) bool {
+	return query.Adds() && measured.Window > 0 && latest.Value > 0 && latest.Value >= 2*measured.Value
 }
 
 // metricValue returns what was measured in the form of the API.
