@@ -98,8 +98,9 @@ var _ = Describe("verification", func() {
 			Expect(s.active[v1alpha1.Blue]+s.active[v1alpha1.Green]).To(BeNumerically(">", 0), "no ready endpoint: %+v", s)
 		}
 		awaitRejected(ctx, gs)
-		Expect(gs.Status.ActiveRevision).To(Equal(good))
 		bad := gs.Status.Rollout.Revision
+		// The status follows what EndpointSlices show.
+		await(ctx, gs, func(g Gomega) { g.Expect(gs.Status.ActiveRevision).To(Equal(good)) })
 		Eventually(eventsOf).WithArguments(ctx, gs, corev1.EventTypeNormal).WithContext(ctx).Should(ContainElement(HaveField("Reason", "RolledBack")))
 		// Connections that clients keep stay where they were opened until its pods end.
 		Eventually(podsOf).WithArguments(ctx, gs, v1alpha1.Green).WithContext(ctx).Should(BeEmpty())
