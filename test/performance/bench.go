@@ -318,7 +318,7 @@ func (b *bench) costOf(c counts, before, after usage) cost {
 	}
 	return cost{
 		WritesPerService: float64(c.writes) / n, EventsPerService: float64(c.events) / n, ReadsPerService: float64(c.reads) / n,
-		CPUMillisPerService: 1000 * (after.cpuSeconds - before.cpuSeconds) / n, PassesPerService: (after.passes - before.passes) / n, Requests: requests,
+		CPUMillisPerService: 1000 * (after.CPUSeconds - before.CPUSeconds) / n, PassesPerService: (after.passes - before.passes) / n, Requests: requests,
 	}
 }
 
@@ -342,9 +342,9 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	}
 	c := b.source.count(between(start, end))
 	b.result.Idle = idle{
-		Seconds: end.Sub(start).Seconds(), Writes: c.writes, Events: c.events, Reads: c.reads, CPUSeconds: after.cpuSeconds - before.cpuSeconds,
+		Seconds: end.Sub(start).Seconds(), Writes: c.writes, Events: c.events, Reads: c.reads, CPUSeconds: after.CPUSeconds - before.CPUSeconds,
 	}
-	b.result.RSSMiB, b.result.CPUSeconds = after.peakMiB, after.cpuSeconds
+	b.result.RSSMiB, b.result.CPUSeconds = after.PeakMiB, after.CPUSeconds
 	return nil
 }
 
@@ -358,7 +358,7 @@ func (b *bench) readSource(ctx context.Context) error {
 
 // measureRestart ends the operator and starts it again.
 func (b *bench) measureRestart(ctx context.Context) error {
-	if err := b.operator.stop(); err != nil {
+	if err := b.operator.Stop(); err != nil {
 		return err
 	}
 	b.operator = nil
@@ -384,9 +384,9 @@ func (b *bench) measureRestart(ctx context.Context) error {
 	c := b.source.count(between(start, end))
 	b.result.Restart = restart{
 		Seconds: synced.Sub(start).Seconds(), Writes: c.writes, Events: c.events, Reads: c.reads, InformerRequests: c.informers,
-		CPUSeconds: used.cpuSeconds, RSSMiB: used.peakMiB,
+		CPUSeconds: used.CPUSeconds, RSSMiB: used.PeakMiB,
 	}
-	b.result.CPUSeconds += used.cpuSeconds
+	b.result.CPUSeconds += used.CPUSeconds
 	return nil
 }
 
@@ -394,5 +394,5 @@ func (b *bench) stop() error {
 	if b.operator == nil {
 		return nil
 	}
-	return b.operator.stop()
+	return b.operator.Stop()
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/gin-operator/gin-operator/test/performance/process"
 )
 
 const (
@@ -18,27 +20,36 @@ const (
 
 // operator is the operator's process.
 type operator struct {
-	*process
+	*process.Process
 
 	metrics string
 }
 
 func startOperator(ctx context.Context, p *plane, program, kubeconfig string) (*operator, error) {
-	address, err := freeAddress(ctx)
+	address, err := process.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	process, err := start("operator", p.dir, []string{"KUBECONFIG=" + kubeconfig}, p.failed, program,
+	started, err := process.Start("operator", p.dir, []string{"KUBECONFIG=" + kubeconfig}, p.failed, program,
 		"--leader-elect=false", "--metrics-secure=false", "--metrics-bind-address="+address, "--health-probe-bind-address=0")
 	if err != nil {
 		return nil, err
 	}
-	return &operator{process: process, metrics: "http://" + address + "/metrics"}, nil
+	return &operator{Process: started, metrics: "http://" + address + "/metrics"}, nil
+}
+
+// usage is what the operator has used since it began.
+type usage struct {
+	process.Usage
+
+	// passes is how often it looked at a GinService.
+	passes float64
 }
 
 func (o *operator) usage(ctx context.Context) (usage, error) {
-	used, err := usageOf(o.cmd.Process.Pid)
-	if err != nil {
+	var used usage
+	var err error
+	if used.Usage, err = o.Usage(); err != nil {
 		return used, err
 	}
 	metrics, err := o.scrape(ctx, metricPasses)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/test/controlplane"
+	"github.com/gin-operator/gin-operator/test/performance/process"
 )
 
 const nodeName = "simulated"
@@ -31,7 +32,7 @@ type ownSite struct {
 	*plane
 	*controlplane.ControlPlane
 
-	kwok *process
+	kwok *process.Process
 }
 
 // startOwnSite starts the control plane, the simulated node and the watches.
@@ -98,7 +99,7 @@ func (p *ownSite) startKWOK(ctx context.Context) error {
 		return fmt.Errorf("finding kwok: %w: run `make bench`, which builds it", err)
 	}
 	var err error
-	p.kwok, err = start("kwok", p.dir, nil, p.failed, program, "--kubeconfig", p.Kubeconfig(), "--config", config, "--manage-all-nodes",
+	p.kwok, err = process.Start("kwok", p.dir, nil, p.failed, program, "--kubeconfig", p.Kubeconfig(), "--config", config, "--manage-all-nodes",
 		"--cidr", "198.19.128.0/17")
 	if err != nil {
 		return err
@@ -141,7 +142,7 @@ func (p *ownSite) installOperator(ctx context.Context) (string, error) {
 func (p *ownSite) stop() error {
 	var errs []error
 	if p.kwok != nil {
-		errs = append(errs, p.kwok.stop())
+		errs = append(errs, p.kwok.Stop())
 	}
 	if p.ControlPlane != nil {
 		errs = append(errs, p.Stop())

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -10,31 +10,32 @@ import (
 // ticksPerSecond is the unit of CPU times in /proc: it is 100 on every architecture that Go knows for Linux.
 const ticksPerSecond = 100
 
-// usage is what a process has used since it began.
-type usage struct {
-	cpuSeconds float64
-	// peakMiB is the most memory that it had at any time, in MiB of resident set.
-	peakMiB float64
-	// nowMiB is what it has now.
-	nowMiB float64
-	// passes is how often the operator looked at a GinService.
-	passes float64
+// Usage is what a process has used since it began.
+type Usage struct {
+	// CPUSeconds is its CPU time, of user and system.
+	CPUSeconds float64
+	// PeakMiB is the most memory that it had at any time, in MiB of resident set.
+	PeakMiB float64
+	// NowMiB is what it has now.
+	NowMiB float64
 }
 
-func usageOf(pid int) (usage, error) {
+// Usage returns what the process has used. It fails where it has ended, and where there is no /proc, as there is on Linux.
+func (p *Process) Usage() (Usage, error) {
+	pid := p.cmd.Process.Pid
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return usage{}, fmt.Errorf("reading what process %d has used: %w", pid, err)
+		return Usage{}, fmt.Errorf("reading what process %d has used: %w", pid, err)
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return usage{}, fmt.Errorf("reading what process %d has used: %w", pid, err)
+		return Usage{}, fmt.Errorf("reading what process %d has used: %w", pid, err)
 	}
 	return parseUsage(string(stat), string(status))
 }
 
-func parseUsage(stat, status string) (usage, error) {
-	var u usage
+func parseUsage(stat, status string) (Usage, error) {
+	var u Usage
 	// The second field is the name in brackets, which may have spaces and brackets of its own.
 	_, rest, found := strings.Cut(stat[max(strings.LastIndexByte(stat, ')'), 0):], ") ")
 	fields := strings.Fields(rest)
@@ -47,13 +48,13 @@ func parseUsage(stat, status string) (usage, error) {
 		if err != nil {
 			return u, fmt.Errorf("reading /proc/PID/stat: %w", err)
 		}
-		u.cpuSeconds += ticks / ticksPerSecond
+		u.CPUSeconds += ticks / ticksPerSecond
 	}
 	var err error
-	if u.peakMiB, err = mebibytes(status, "VmHWM:"); err != nil {
+	if u.PeakMiB, err = mebibytes(status, "VmHWM:"); err != nil {
 		return u, err
 	}
-	u.nowMiB, err = mebibytes(status, "VmRSS:")
+	u.NowMiB, err = mebibytes(status, "VmRSS:")
 	return u, err
 }
 

@@ -1,4 +1,6 @@
-package main
+// Package process runs the servers that a benchmark measures, and tells what they use. A server never outlives the benchmark on Linux, however that
+// ends.
+package process
 
 import (
 	"bytes"
@@ -16,8 +18,8 @@ import (
 // stopTimeout is how long a process may take to stop before it is killed.
 const stopTimeout = 30 * time.Second
 
-// process is a server that the benchmark started.
-type process struct {
+// Process is a server that the benchmark started. Make it with Start.
+type Process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string
@@ -27,9 +29,10 @@ type process struct {
 	err      error
 }
 
-// start starts a server. If it ends before it is asked to, failed is called with the reason and the end of its log. The server ends with
-// this process, however that ends.
-func start(name, logs string, env []string, failed func(error), program string, args ...string) (*process, error) {
+// Start starts a server, with variables besides those of this process, that writes to <logs>/<name>.log. If it ends before it is asked to, failed is
+// called with the reason and the end of its log. It has to be started by the main goroutine, or one that lives as long as the server: on Linux the
+// server ends with the thread.
+func Start(name, logs string, env []string, failed func(error), program string, args ...string) (*Process, error) {
 	path := filepath.Join(logs, name+".log")
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -44,12 +47,12 @@ func start(name, logs string, env []string, failed func(error), program string, 
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	p := &process{name: name, cmd: cmd, log: path, stopping: make(chan struct{}), done: make(chan struct{})}
+	p := &Process{name: name, cmd: cmd, log: path, stopping: make(chan struct{}), done: make(chan struct{})}
 	go p.wait(failed)
 	return p, nil
 }
 
-func (p *process) wait(failed func(error)) {
+func (p *Process) wait(failed func(error)) {
 	p.err = p.cmd.Wait()
 	close(p.done)
 	select {
@@ -59,8 +62,8 @@ func (p *process) wait(failed func(error)) {
 	}
 }
 
-// stop asks the process to stop and waits until it has. It must be called once.
-func (p *process) stop() error {
+// Stop asks the process to stop and waits until it has; after 30 s it kills it, and says so. It must be called once.
+func (p *Process) Stop() error {
 	close(p.stopping)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		<-p.done
@@ -78,7 +81,7 @@ func (p *process) stop() error {
 	}
 }
 
-func (p *process) tail() []byte {
+func (p *Process) tail() []byte {
 	const limit = 4096
 	content, err := os.ReadFile(p.log)
 	if err != nil {
@@ -87,8 +90,8 @@ func (p *process) tail() []byte {
 	return bytes.TrimSpace(content[max(0, len(content)-limit):])
 }
 
-// freeAddress returns an address on loopback that nobody listens on at the moment.
-func freeAddress(ctx context.Context) (string, error) {
+// FreeAddress returns an address on loopback that nobody listens on at the moment.
+func FreeAddress(ctx context.Context) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
