@@ -36,7 +36,7 @@ type Options struct {
 	Keep time.Duration
 	// MaxBytes is the largest answer that is read, in bytes. Default: 4 MiB.
 	MaxBytes int64
-	// MaxSeries is how many series, and of histograms how many buckets in all, a query may take from one pod. Each takes some 80 bytes.
+	// MaxSeries is how many series, and of histograms how many buckets in all, a query may take from one pod. Each takes some 40 bytes.
 	// Default: 5,000.
 	MaxSeries int
 	// MaxTotal is how many series all queries may take from all pods. Beyond, metrics with series that are new have no value. Default:

@@ -1,6 +1,7 @@
 package podmetrics
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -17,15 +18,17 @@ const (
 	maxValue = 1e100
 )
 
-// series is one set of labels of a metric.
+// series is one set of labels of a metric. A thousand pods have hundreds of thousands of them: so it is packed.
 type series struct {
+	// key is the hash of the labels.
+	key uint64
 	// last is the value of the newest scrape that counted, if known, and next that of the one that is under way, if it was seen in it.
 	last, next float64
-	known      bool
-	seen       uint64
+	seen       uint32
+	slot       uint16
 	// missed is in how many answers in a row it was not there, counted up to a little more than matters.
-	missed int
-	slot   int
+	missed uint8
+	known  bool
 }
 
 // room is how many series there may be.
@@ -55,13 +58,14 @@ func (r *room) take() bool {
 type track struct {
 	source
 
-	series map[uint64]*series
+	// series are sorted by their keys: a map would take twice the memory.
+	series []series
 	room   *room
 	// newBounds are those of the slots, where these are buckets, in the order that they turned up.
 	newBounds []float64
 
 	// The scrape that is under way: its number, whether there was any line, how many counted, what they are, and what is wrong.
-	scrape  uint64
+	scrape  uint32
 	present bool
 	matched int
 	found   kind
@@ -79,7 +83,7 @@ type track struct {
 }
 
 func newTrack(s source, r *room) *track {
-	t := &track{source: s, series: map[uint64]*series{}, room: r}
+	t := &track{source: s, room: r}
 	switch s.group {
 	case byNothing:
 		t.totals = make([]float64, 1)
@@ -99,24 +103,20 @@ func (t *track) begin() {
 // take takes the value of a line.
 func (t *track) take(k kind, key uint64, labels labelSet, value float64) {
 	t.present = true
-	s := t.series[key]
+	at, found := slices.BinarySearchFunc(t.series, key, func(s series, key uint64) int { return cmp.Compare(s.key, key) })
 	if t.bad == nil {
 		t.bad = t.checkKind(k)
 	}
 	if t.bad != nil {
-		if s != nil {
-			s.seen = t.scrape // it has not gone
+		if found {
+			t.series[at].seen = t.scrape // it has not gone
 		}
 		return
 	}
-	if s == nil {
-		if !t.selector.Matches(labels) {
-			return
-		}
-		if s = t.add(key, labels); s == nil {
-			return
-		}
+	if !found && (!t.selector.Matches(labels) || !t.add(at, key, labels)) {
+		return
 	}
+	s := &t.series[at]
 	switch {
 	case s.seen == t.scrape:
 		t.bad = failure(ReasonBadValue, "%s has the same labels twice in one answer", t.sample)
@@ -146,11 +146,11 @@ func (t *track) checkKind(k kind) *Error {
 	return nil
 }
 
-// add makes room for a series, or says what is wrong.
-func (t *track) add(key uint64, labels labelSet) *series {
+// add makes room for a series at its place, or notes what is wrong.
+func (t *track) add(at int, key uint64, labels labelSet) bool {
 	if len(t.series) >= t.room.perTrack {
 		t.bad = failure(ReasonTooManySeries, "%s has more than %d series: narrow it down with a selector, or give it fewer labels", t.sample, t.room.perTrack)
-		return nil
+		return false
 	}
 	slot := 0
 	switch t.group {
@@ -161,17 +161,16 @@ func (t *track) add(key uint64, labels labelSet) *series {
 		}
 	case byBound:
 		if slot = t.boundSlot(labels); slot < 0 {
-			return nil
+			return false
 		}
 	}
 	if !t.room.take() {
 		t.bad = failure(ReasonTooManySeries, "there is no room for all series of %s beside those of all other pods: narrow it down with a selector, "+
 			"or give it fewer labels", t.sample)
-		return nil
+		return false
 	}
-	s := &series{slot: slot}
-	t.series[key] = s
-	return s
+	t.series = slices.Insert(t.series, at, series{key: key, slot: uint16(slot)})
+	return true
 }
 
 // boundSlot returns the slot of a bucket, or a negative number where there is something wrong with it.
@@ -198,31 +197,36 @@ func (t *track) boundSlot(labels labelSet) int {
 // have: one that is dropped too soon would come back as a new one, and all that it ever counted as just counted.
 func (t *track) forget() {
 	full := len(t.series) >= t.room.perTrack || t.room.left.Load() <= 0
-	for key, s := range t.series {
-		switch {
-		case s.seen == t.scrape:
+	for i := range t.series {
+		if s := &t.series[i]; s.seen == t.scrape {
 			s.missed = 0
-		case s.missed < forgetAfter:
+		} else if s.missed <= forgetAfter {
 			s.missed++
-		case full:
-			delete(t.series, key)
-			t.room.left.Add(1)
 		}
+	}
+	if full {
+		before := len(t.series)
+		t.series = slices.DeleteFunc(t.series, func(s series) bool { return s.missed > forgetAfter })
+		t.room.left.Add(int64(before - len(t.series)))
+	}
+	// A slice grows by more than it takes, and next time there will hardly be others.
+	if len(t.series) < cap(t.series)*3/4 {
+		t.series = append(make([]series, 0, len(t.series)), t.series...)
 	}
 }
 
 // end forgets all series, and gives their places back.
 func (t *track) end() {
 	t.room.left.Add(int64(len(t.series)))
-	clear(t.series)
+	t.series = nil
 }
 
 // commit counts the scrape that was under way. The lock of the target is held. Restarted says that the process is another one than in the
 // scrape before; witnessed that no series means that nothing was counted; names are those that the pod has.
 func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names []byte) {
 	if restarted {
-		for _, s := range t.series {
-			s.last = 0
+		for i := range t.series {
+			t.series[i].last = 0
 		}
 	}
 	t.forget()
@@ -244,7 +248,8 @@ func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names 
 		clear(t.totals)
 	}
 	first := t.ring.len() == 0
-	for _, s := range t.series {
+	for i := range t.series {
+		s := &t.series[i]
 		if s.seen != t.scrape {
 			continue
 		}
