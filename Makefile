@@ -30,7 +30,8 @@ BENCH_ADAPTER_FLAGS ?=
 
 BIN := $(CURDIR)/bin
 GO_VERSION := $(shell sed -n 's/^go //p' go.mod)
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+GO_LDFLAGS := -s -w -X main.version=$(VERSION)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "$(GO_LDFLAGS)"
 # What Gin and its validator bring and the sample application has no use for: MessagePack, and a call by name, with which the linker keeps
 # every method of every type. Its binary would be 37 MB instead of 23.
 SAMPLEAPP_TAGS := -tags nomsgpack,validator_novalidatefn
@@ -180,8 +181,9 @@ bench-ginkit: check-go ## Measure ginkit and the sample application beside other
 	bin/bench-ginkit/bench $(BENCH_GINKIT_FLAGS)
 
 .PHONY: bench-adapter
-bench-adapter: check-go ## Measure what it costs to scrape 1,000 pods; BENCH_ADAPTER_FLAGS="-h" lists what can be set
+bench-adapter: check-go $(ASSETS) ## Measure the metrics adapter with 1,000 pods; BENCH_ADAPTER_FLAGS="-h" lists what can be set
 	$(GO_BUILD) -o bin/bench-adapter ./test/performance/adapter
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(GO_LDFLAGS) -X main.allowLoopback=yes" -o bin/metrics-adapter-loopback ./cmd/metrics-adapter
 	bin/bench-adapter $(BENCH_ADAPTER_FLAGS)
 
 .PHONY: lint
@@ -232,7 +234,7 @@ tidy: ## Tidy every module
 
 .PHONY: clean
 clean: ## Remove what was built, but for the binaries of Kubernetes, which take minutes
-	rm -rf dist $(addprefix bin/,manager metrics-adapter sampleapp load bench bench-adapter bench-ginkit demo versions cluster controller-gen crd-ref-docs golangci-lint)
+	rm -rf dist $(addprefix bin/,manager metrics-adapter metrics-adapter-loopback sampleapp load bench bench-adapter bench-ginkit demo versions cluster controller-gen crd-ref-docs golangci-lint)
 
 # What the targets above need.
 

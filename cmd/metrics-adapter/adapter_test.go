@@ -308,7 +308,7 @@ func newProvider(t *testing.T) *provider {
 }
 
 // serveAPI returns a function that asks the API server of a provider for a path.
-func serveAPI(t testing.TB, p customprovider.CustomMetricsProvider) func(path string) (int, []byte) {
+func serveAPI(t *testing.T, p customprovider.CustomMetricsProvider) func(path string) (int, []byte) {
 	t.Helper()
 	config := genericapiserver.NewRecommendedConfig(apiserver.Codecs)
 	config.ExternalAddress, config.LoopbackClientConfig, config.SkipOpenAPIInstallation = "127.0.0.1:443", &rest.Config{}, true

@@ -22,19 +22,23 @@ import (
 const (
 	// routes is how many routes the simulated service has.
 	routes = 10
-	// requestsPerTick is how many requests it gets in each tick, one in ten to each route.
-	requestsPerTick = 100
-	tick            = time.Second
-	// failuresPerTick of them are answered with 500, on whatever route comes.
-	failuresPerTick = 5
+	// requestsPerTick is how many requests it gets in each tick, one to each route.
+	requestsPerTick = routes
+	tick            = 100 * time.Millisecond
+	// One tick in failureEvery has one that is answered with 500.
+	failureEvery = 2
+
+	requestsPerSecond = requestsPerTick * float64(time.Second/tick)
+	// clockName is a gauge with the time of the pod, in seconds.
+	clockName = "clock_seconds"
 )
 
 // service is what all simulated pods are.
 type service struct {
-	engine   *gin.Engine
-	handler  http.Handler
-	requests int
-	// document is what the pods expose.
+	engine  *gin.Engine
+	handler http.Handler
+	ticks   int
+	// document is what the pods expose, but for the time.
 	document atomic.Pointer[[]byte]
 }
 
@@ -52,21 +56,22 @@ func newService() *service {
 			c.String(http.StatusOK, "fine")
 		})
 	}
-	s.tick()
+	// Each route has answered in both ways, as after a while.
+	s.catchUp(failureEvery * routes)
 	return s
 }
 
-// tick sends the requests of one tick, and notes what the service exposes then.
-func (s *service) tick() {
-	for i := range requestsPerTick {
-		path := fmt.Sprintf("/api/v1/resource-%d/", i%routes)
-		if i < failuresPerTick {
-			path = fmt.Sprintf("/api/v1/resource-%d/failing", s.requests%routes)
-			s.requests++
-		} else {
-			path += strconv.Itoa(i)
+// catchUp sends the requests of the ticks that are missing to a number, and notes what the service exposes then.
+func (s *service) catchUp(ticks int) {
+	for ; s.ticks < ticks; s.ticks++ {
+		for i := range requestsPerTick {
+			id := strconv.Itoa(i)
+			if s.ticks%failureEvery == 0 && i == s.ticks/failureEvery%routes {
+				id = "failing"
+			}
+			path := fmt.Sprintf("/api/v1/resource-%d/%s", i%routes, id)
+			s.engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, http.NoBody))
 		}
-		s.engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, http.NoBody))
 	}
 	scrape := httptest.NewRecorder()
 	s.handler.ServeHTTP(scrape, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", http.NoBody))
@@ -78,6 +83,7 @@ func (s *service) tick() {
 func (s *service) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(*s.document.Load()) // who went away doesn't want it
+	fmt.Fprintf(w, "# TYPE %s gauge\n%[1]s %.3f\n", clockName, float64(time.Now().UnixMilli())/1000)
 }
 
 // endpoints are simulated pods that answer.
@@ -85,12 +91,11 @@ type endpoints struct {
 	addresses []netip.AddrPort
 	service   *service
 	server    *http.Server
-	stopped   chan struct{}
 }
 
 // startEndpoints starts some pods, each on an address of its own.
 func startEndpoints(ctx context.Context, n int) (*endpoints, error) {
-	e := &endpoints{service: newService(), stopped: make(chan struct{})}
+	e := &endpoints{service: newService()}
 	e.server = &http.Server{Handler: e.service, ReadHeaderTimeout: 10 * time.Second}
 	for i := range n {
 		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), 0)
@@ -105,9 +110,9 @@ func startEndpoints(ctx context.Context, n int) (*endpoints, error) {
 	return e, nil
 }
 
-// live sends requests to the service until the context ends.
+// live sends requests to the service until the context ends. Where it is late it catches up, so that the rate stays what it is said to be.
 func (e *endpoints) live(ctx context.Context) {
-	defer close(e.stopped)
+	began, before := time.Now(), e.service.ticks
 	ticks := time.NewTicker(tick)
 	defer ticks.Stop()
 	for {
@@ -115,12 +120,12 @@ func (e *endpoints) live(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticks.C:
-			e.service.tick()
+			e.service.catchUp(before + int(time.Since(began)/tick))
 		}
 	}
 }
 
-// serveEndpoints is the process of the pods: it writes their addresses, one a line, and ends with its input, which the scraper's process holds open.
+// serveEndpoints is the process of the pods: it writes their addresses, one a line, and ends with its input, which the benchmark holds open.
 func serveEndpoints(ctx context.Context, n int, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -2,19 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
-	"text/tabwriter"
 	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/gin-operator/gin-operator/test/controlplane"
 )
 
 // options are the flags.
@@ -22,15 +24,21 @@ type options struct {
 	pods      int
 	interval  time.Duration
 	duration  time.Duration
+	adapter   string
+	manifest  string
+	dir       string
 	check     bool
 	endpoints bool
 }
 
 func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 	var o options
-	flags.IntVar(&o.pods, "pods", 1000, "Number of pods.")
+	flags.IntVar(&o.pods, "pods", 1000, fmt.Sprintf("Number of pods, %d to a GinService.", podsPerService))
 	flags.DurationVar(&o.interval, "interval", 5*time.Second, "Time from one scrape of a pod to the next.")
-	flags.DurationVar(&o.duration, "duration", time.Minute, "How long to measure, after the first three intervals.")
+	flags.DurationVar(&o.duration, "duration", time.Minute, "How long to measure, after the adapter has been ready for three intervals.")
+	flags.StringVar(&o.adapter, "adapter", "bin/metrics-adapter-loopback", "The adapter's binary, linked so that pods may be on loopback.")
+	flags.StringVar(&o.manifest, "manifest", "config/components/metrics-adapter/deployment.yaml", "Deployment with the adapter's settings.")
+	flags.StringVar(&o.dir, "logs", "", "Folder to keep all logs in. Default: a temporary one.")
 	flags.BoolVar(&o.check, "check", false, "Fail where a target is missed. Default: tell of it.")
 	flags.BoolVar(&o.endpoints, "endpoints", false, "Be the process of the pods, which the benchmark starts itself.")
 	if err := flags.Parse(args); err != nil {
@@ -41,8 +49,10 @@ func parseFlags(flags *flag.FlagSet, args []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q: all settings are flags, see -help", flags.Arg(0))
 	case o.pods < 1 || o.pods > 20000:
 		return o, fmt.Errorf("-pods is %d: it must be from 1 to 20000", o.pods)
-	case o.interval <= 0 || o.duration <= 0:
-		return o, errors.New("-interval and -duration must be greater than 0")
+	case o.interval < time.Second || o.interval > 15*time.Second:
+		return o, fmt.Errorf("-interval is %s: it must be from 1s to 15s, which is the adapter's window", o.interval)
+	case o.duration <= 0:
+		return o, errors.New("-duration must be greater than 0")
 	}
 	return o, nil
 }
@@ -54,7 +64,12 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	met, err := run(ctx, o)
+	met := true
+	if o.endpoints {
+		err = serveEndpoints(ctx, o.pods, os.Stdin, os.Stdout)
+	} else {
+		met, err = run(ctx, o, os.Stdout)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-adapter:", err)
@@ -65,77 +80,61 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (met bool, err error) {
-	if o.endpoints {
-		return true, serveEndpoints(ctx, o.pods, os.Stdin, os.Stdout)
+// run makes a run, leaves nothing of it running, and reports whether all targets are met.
+func run(ctx context.Context, o options, out io.Writer) (met bool, err error) {
+	ctrl.SetLogger(logr.Discard()) // errors are returned
+	klog.SetLogger(logr.Discard())
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "gin-operator-bench-adapter-"); err != nil {
+			return false, fmt.Errorf("making a folder for the logs: %w", err)
+		}
+		defer os.RemoveAll(o.dir)
+	} else if err = os.MkdirAll(o.dir, 0o755); err != nil {
+		return false, fmt.Errorf("making a folder for the logs: %w", err)
 	}
-	err = withEndpoints(ctx, o.pods, func(addresses []netip.AddrPort) error {
-		r, err := measure(ctx, o, addresses)
-		if err != nil {
-			return err
-		}
-		if r.DocumentBytes, err = documentSize(ctx, addresses[0]); err != nil {
-			return err
-		}
-		met, err = report(os.Stdout, r)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var r *result
+	err = withEndpoints(ctx, o.pods, func(addresses []netip.AddrPort) (err error) {
+		r, err = measureAmong(ctx, o, addresses, cancel)
 		return err
 	})
-	return met, err
-}
-
-// documentSize returns how large the answer of a pod is.
-func documentSize(ctx context.Context, address netip.AddrPort) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address.String()+"/metrics", http.NoBody)
 	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("asking a pod for its metrics: %w", err)
-	}
-	defer response.Body.Close()
-	n, err := io.Copy(io.Discard, response.Body)
-	return int(n), err
-}
-
-// target is a figure that a run is held to: at most its limit.
-type target struct {
-	what         string
-	value, limit float64
-}
-
-func targets(r *result) []target {
-	return []target{
-		{"CPU, cores", r.Cores, 0.5 * float64(r.Pods) / 1000 * 5 / r.IntervalSeconds},
-		{"peak memory, MiB", r.PeakRSSMiB, 150},
-		{"age of the newest sample, at most, s", r.AgeMaxSeconds, r.IntervalSeconds + 1},
-		{"reads without a value", float64(r.Missing), 0},
-		{"scrapes that failed", float64(r.Failures), 0},
-		{"error of the request rate, %", 100 * math.Abs(r.RequestsPerSecond/(requestsPerTick/tick.Seconds())-1), 5},
-		{"error of the success ratio, %", 100 * math.Abs(r.SuccessRatio-(1-float64(failuresPerTick)/requestsPerTick)), 1},
-	}
-}
-
-// report prints what was measured, and reports whether all targets are met.
-func report(out io.Writer, r *result) (bool, error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return false, fmt.Errorf("writing the report: %w", err)
-	}
-	fmt.Fprintf(out, "%d pods, each with %d bytes of metrics, scraped every %gs for %.0f s: %d scrapes\n\n", r.Pods, r.DocumentBytes, r.IntervalSeconds, r.Seconds, r.Scrapes)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "target\tat most\tmeasured\tmet")
-	met := true
-	for _, t := range targets(r) {
-		verdict := "yes"
-		if !(t.value <= t.limit) {
-			verdict, met = "no", false
+		// Who was cancelled doesn't know why.
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		fmt.Fprintf(table, "%s\t%g\t%.3f\t%s\n", t.what, t.limit, t.value, verdict)
-	}
-	if err := table.Flush(); err != nil {
 		return false, err
 	}
-	_, err = fmt.Fprintf(out, "\nbench-adapter: %s\n", text)
-	return met, err
+	return report(out, r)
+}
+
+// measureAmong starts a control plane that knows the pods, and the adapter, and measures that.
+func measureAmong(ctx context.Context, o options, addresses []netip.AddrPort, failed func(error)) (_ *result, err error) {
+	plane, err := controlplane.Start(ctx, controlplane.WithLogs(o.dir))
+	if err != nil {
+		return nil, fmt.Errorf("starting the control plane: %w", err)
+	}
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	services, err := populate(ctx, plane.Config(), addresses)
+	if err != nil {
+		return nil, err
+	}
+	a, err := startAdapter(ctx, o, plane, failed)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.Stop()) }()
+	if err := a.connect(ctx, plane); err != nil {
+		return nil, err
+	}
+	if err := wait(ctx, 3*o.interval); err != nil {
+		return nil, err
+	}
+	r, err := measure(ctx, o, a, services)
+	if err != nil {
+		return nil, err
+	}
+	r.DocumentBytes, err = documentSize(ctx, addresses[0])
+	return r, err
 }

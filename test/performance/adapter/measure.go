@@ -1,175 +1,128 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"net/netip"
-	"os"
-	"os/exec"
+	"net/url"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/metrics/pkg/apis/custom_metrics/v1beta2"
 
-	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/podmetrics"
 )
 
-// window is what values are taken over.
-const window = 30 * time.Second
+// askEvery is the time from one question about a GinService to the next. Ten autoscalers at their default pace ask every 1.5 s.
+const askEvery = 100 * time.Millisecond
 
-// result is what a run measured.
-type result struct {
-	Pods            int     `json:"pods"`
-	IntervalSeconds float64 `json:"intervalSeconds"`
-	Seconds         float64 `json:"seconds"`
-	// DocumentBytes is the size of what each pod answers.
-	DocumentBytes int `json:"documentBytes"`
-	// Scrapes and Failures are those of the time that was measured.
-	Scrapes  int `json:"scrapes"`
-	Failures int `json:"failures"`
-	// Cores is CPU time, of user and system, by time.
-	Cores              float64 `json:"cores"`
-	CPUMillisPerScrape float64 `json:"cpuMillisPerScrape"`
-	// PeakRSSMiB is the most memory at any time from the start.
-	PeakRSSMiB float64 `json:"peakRssMiB"`
-	// Ages are of the newest samples, read once a second for every pod.
-	AgeP50Seconds float64 `json:"ageP50Seconds"`
-	AgeMaxSeconds float64 `json:"ageMaxSeconds"`
-	// Missing is how many of those reads had no value.
-	Missing int `json:"missing"`
-	// RequestsPerSecond is what a pod gets by its metrics, in the mean, and SuccessRatio the share without errors.
-	RequestsPerSecond float64 `json:"requestsPerSecond"`
-	SuccessRatio      float64 `json:"successRatio"`
-}
-
-// queries are what autoscalers and analyses ask for.
-var queries = []podmetrics.Query{
-	{Name: podmetrics.RequestsPerSecond}, {Name: podmetrics.RequestsInFlight}, {Name: podmetrics.RequestDurationP99}, {Name: podmetrics.RequestSuccessRatio},
-}
-
-// withEndpoints starts the pods in a process of their own, and calls a function with their addresses. The process ends with it.
-func withEndpoints(ctx context.Context, n int, do func([]netip.AddrPort) error) (err error) {
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding the program of the pods: %w", err)
+// measure asks for the GinServices in turn, as their autoscalers would.
+func measure(ctx context.Context, o options, a *adapter, services []asked) (*result, error) {
+	r := &result{Services: len(services), IntervalSeconds: o.interval.Seconds()}
+	for _, service := range services {
+		r.Pods += service.pods
 	}
-	cmd := exec.CommandContext(ctx, program, "-endpoints", "-pods", fmt.Sprint(n))
-	cmd.Stderr = os.Stderr
-	// Ctrl-C is for the scraper's process, whose end is the other's.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	in, errIn := cmd.StdinPipe()
-	out, errOut := cmd.StdoutPipe()
-	if err := errors.Join(errIn, errOut); err != nil {
-		return fmt.Errorf("starting the pods: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting the pods: %w", err)
-	}
-	defer func() {
-		if ended := errors.Join(in.Close(), cmd.Wait()); ended != nil && err == nil && ctx.Err() == nil {
-			err = fmt.Errorf("the process of the pods: %w", ended)
-		}
-	}()
-	addresses, err := readAddresses(out, n)
-	if err != nil {
-		return err
-	}
-	return do(addresses)
-}
-
-func readAddresses(r io.Reader, n int) ([]netip.AddrPort, error) {
-	var addresses []netip.AddrPort
-	for lines := bufio.NewScanner(r); len(addresses) < n; {
-		if !lines.Scan() {
-			return nil, errors.Join(fmt.Errorf("%d of %d pods have started", len(addresses), n), lines.Err())
-		}
-		address, err := netip.ParseAddrPort(lines.Text())
-		if err != nil {
-			return nil, fmt.Errorf("reading the addresses of the pods: %w", err)
-		}
-		addresses = append(addresses, address)
-	}
-	return addresses, nil
-}
-
-// measure scrapes the pods, and measures once each has been scraped often enough.
-func measure(ctx context.Context, o options, addresses []netip.AddrPort) (*result, error) {
-	registry := prometheus.NewRegistry()
-	scraper, err := podmetrics.New(podmetrics.Options{Interval: o.interval, AllowLoopback: true, Registerer: registry})
-	if err != nil {
-		return nil, err
-	}
-	defer scraper.Close()
-	var uids []types.UID
-	for i, address := range addresses {
-		name := fmt.Sprintf("pod-%d", i)
-		uids = append(uids, types.UID(name))
-		err := scraper.Set(podmetrics.Target{
-			Pod:     podmetrics.Pod{Namespace: "bench", Name: name, UID: types.UID(name), Service: "bench", Color: v1alpha1.Blue},
-			Address: address, Queries: queries,
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := wait(ctx, 3*o.interval); err != nil {
-		return nil, err
-	}
-	r := &result{Pods: len(addresses), IntervalSeconds: o.interval.Seconds()}
-	before, err := usageNow(registry)
+	before, err := a.usage(ctx)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	var ages []time.Duration
-	for time.Since(began) < o.duration {
-		if err := wait(ctx, min(time.Second, o.interval)); err != nil {
+	var answers, ages []time.Duration
+	ticks := time.NewTicker(askEvery)
+	defer ticks.Stop()
+	for i := 0; time.Since(began) < o.duration; i++ {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-ticks.C:
+		}
+		service := services[i%len(services)]
+		took, err := r.askRate(ctx, a, service)
+		if err != nil {
 			return nil, err
 		}
-		ages = append(ages, r.read(scraper, uids)...)
+		answers = append(answers, took)
+		aged, err := r.askTime(ctx, a, service)
+		if err != nil {
+			return nil, err
+		}
+		ages = append(ages, aged...)
 	}
-	after, err := usageNow(registry)
+	after, err := a.usage(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r.Seconds = time.Since(began).Seconds()
 	r.Scrapes, r.Failures = after.scrapes-before.scrapes, after.failures-before.failures
-	cpu := (after.cpu - before.cpu).Seconds()
-	r.Cores, r.PeakRSSMiB = cpu/r.Seconds, after.peakMiB
+	cpu := after.CPUSeconds - before.CPUSeconds
+	r.Cores, r.PeakRSSMiB = cpu/r.Seconds, after.PeakMiB
 	if r.Scrapes > 0 {
 		r.CPUMillisPerScrape = 1000 * cpu / float64(r.Scrapes)
 	}
-	if len(ages) > 0 {
-		slices.Sort(ages)
-		r.AgeP50Seconds, r.AgeMaxSeconds = ages[len(ages)/2].Seconds(), ages[len(ages)-1].Seconds()
-	}
+	r.Answers = len(answers)
+	r.AnswerP50Millis, r.AnswerP99Millis = 1000*percentile(answers, 0.5), 1000*percentile(answers, 0.99)
+	r.AgeP50Seconds, r.AgeMaxSeconds = percentile(ages, 0.5), percentile(ages, 1)
 	return r, nil
 }
 
-// read asks for a value of each pod, and for those of all together, and returns how old the newest samples are.
-func (r *result) read(scraper *podmetrics.Scraper, uids []types.UID) []time.Duration {
+// askRate asks for the requests that the pods of a GinService get, and returns how long it took until all of the answer was there.
+func (r *result) askRate(ctx context.Context, a *adapter, service asked) (time.Duration, error) {
+	list, took, err := r.ask(ctx, a, service, podmetrics.RequestsPerSecond)
+	if err != nil {
+		return took, err
+	}
+	for i := range list.Items {
+		off := math.Abs(list.Items[i].Value.AsApproximateFloat64()/requestsPerSecond - 1)
+		r.RateErrorPercent = max(r.RateErrorPercent, 100*off)
+	}
+	return took, nil
+}
+
+// askTime asks for the time that the pods of a GinService had when they were scraped, and returns how long ago that is. The timestamps of an answer
+// tell it in whole seconds only.
+func (r *result) askTime(ctx context.Context, a *adapter, service asked) ([]time.Duration, error) {
+	list, _, err := r.ask(ctx, a, service, clockName)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	var ages []time.Duration
-	for _, uid := range uids {
-		value, err := scraper.Read(uid, queries[0], window)
-		if err != nil {
-			r.Missing++
-			continue
-		}
-		ages = append(ages, now.Sub(value.Time))
+	for i := range list.Items {
+		ages = append(ages, now.Sub(time.UnixMilli(list.Items[i].Value.MilliValue())))
 	}
-	rate, _ := scraper.Sum(uids, queries[0], window) // what is missing was counted above
-	ratio, _ := scraper.Sum(uids, queries[3], window)
-	r.RequestsPerSecond, r.SuccessRatio = rate.Value/math.Max(1, float64(rate.Pods)), ratio.Value
-	return ages
+	return ages, nil
+}
+
+// ask asks for a metric of the pods of a GinService with the request of an autoscaler, and counts those that are missing in the answer.
+func (r *result) ask(ctx context.Context, a *adapter, service asked, metric string) (*v1beta2.MetricValueList, time.Duration, error) {
+	path := fmt.Sprintf("/apis/%s/namespaces/%s/pods/*/%s?labelSelector=%s", v1beta2.SchemeGroupVersion, namespace, metric, url.QueryEscape(service.selector))
+	began := time.Now()
+	body, err := a.get(ctx, a.autoscaler, path)
+	took := time.Since(began)
+	list := &v1beta2.MetricValueList{}
+	switch {
+	case apierrors.IsNotFound(err):
+		// As it says where no pod has a value.
+	case err != nil:
+		return nil, took, fmt.Errorf("asking for %s of %s: %w", metric, service.selector, err)
+	default:
+		if err := json.Unmarshal(body, list); err != nil {
+			return nil, took, fmt.Errorf("reading the answer to %s: %w", path, err)
+		}
+	}
+	r.Missing += service.pods - len(list.Items)
+	return list, took, nil
+}
+
+// percentile returns the smallest of some durations that at least a share of them does not exceed, in seconds, or 0 where there are none.
+func percentile(durations []time.Duration, share float64) float64 {
+	if len(durations) == 0 {
+		return 0
+	}
+	slices.Sort(durations)
+	return durations[max(int(math.Ceil(share*float64(len(durations)))), 1)-1].Seconds()
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -181,34 +134,4 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// usage is what this process has used and done so far.
-type usage struct {
-	cpu               time.Duration
-	peakMiB           float64
-	scrapes, failures int
-}
-
-func usageNow(registry *prometheus.Registry) (usage, error) {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return usage{}, fmt.Errorf("reading what this process has used: %w", err)
-	}
-	u := usage{cpu: time.Duration(r.Utime.Nano() + r.Stime.Nano()), peakMiB: float64(r.Maxrss) / 1024}
-	families, err := registry.Gather()
-	if err != nil {
-		return usage{}, fmt.Errorf("reading the scraper's own metrics: %w", err)
-	}
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			switch {
-			case strings.HasSuffix(family.GetName(), "_scrape_duration_seconds"):
-				u.scrapes += int(metric.GetHistogram().GetSampleCount())
-			case strings.HasSuffix(family.GetName(), "_scrape_failures_total"):
-				u.failures += int(metric.GetCounter().GetValue())
-			}
-		}
-	}
-	return u, nil
 }
