@@ -40,7 +40,7 @@ type Options struct {
 	// Default: 5,000.
 	MaxSeries int
 	// MaxTotal is how many series all queries may take from all pods. Beyond, metrics with series that are new have no value. Default:
-	// 1,000,000, which is some 80 MB.
+	// 1,000,000, which is some 40 MB.
 	MaxTotal int
 	// Workers is how many pods are scraped at once. A quarter as many more scrape those whose last scrape timed out, so that pods which hang
 	// don't keep the others waiting. Default: 32.
