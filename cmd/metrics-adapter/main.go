@@ -71,6 +71,9 @@ func newAdapter(flags *pflag.FlagSet) (*basecmd.AdapterBase, *options) {
 	adapter.CustomMetricsAdapterServerOptions = basecmdoptions.NewCustomMetricsAdapterServerOptions()
 	adapter.SecureServing.BindPort = 6443               // the default is a port that takes a right
 	adapter.SecureServing.ServerCert.CertDirectory = "" // the default is one that can't be written to
+	// Autoscalers ask every 15 s. Remembered for the default of 10, the permission of each would be asked for again with every question. The kubelet
+	// remembers as long.
+	adapter.Authorization.AllowCacheTTL = 5 * time.Minute
 	adapter.InstallFlags()
 	o := &options{}
 	// An autoscaler that asks two seconds after a step of load is to see it.

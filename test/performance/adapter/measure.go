@@ -16,7 +16,7 @@ import (
 )
 
 // askEvery is the time from one question about a GinService to the next. Ten autoscalers at their default pace ask every 1.5 s.
-const askEvery = 100 * time.Millisecond
+const askEvery = 200 * time.Millisecond
 
 // measure asks for the GinServices in turn, as their autoscalers would.
 func measure(ctx context.Context, o options, a *adapter, services []asked) (*result, error) {
