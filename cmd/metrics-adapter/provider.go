@@ -38,6 +38,10 @@ var (
 // maxThousandths bounds a value. The autoscaler adds those of all pods up in 64 bits: beyond, they would come out negative, and take pods away.
 const maxThousandths = 1 << 52
 
+// maxTargets bounds a value too, by how many times what the autoscaler aims at it may be. The autoscaler reckons with numbers of pods in 32 bits:
+// beyond, they would come out negative as well. There are ten thousand pods at most, and each may have so much.
+const maxTargets = 100_000
+
 // maxReasons is how many pods an error tells the reason of.
 const maxReasons = 3
 
@@ -82,11 +86,52 @@ func (p *provider) ofPod(ctx context.Context, name types.NamespacedName, query p
 	} else if err != nil {
 		return nil, fmt.Errorf("reading pod %s: %w", name, err)
 	}
-	value, err := p.value(&pod, query)
+	bound, err := p.boundOfPod(ctx, &pod, query)
+	if err != nil {
+		return nil, err
+	}
+	value, err := p.value(&pod, query, bound)
 	if err != nil {
 		return nil, notFound("%v", err)
 	}
 	return value, nil
+}
+
+// boundOfPod returns what a pod's value has to be less than, in thousandths.
+func (p *provider) boundOfPod(ctx context.Context, pod *corev1.Pod, query podmetrics.Query) (float64, error) {
+	key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[v1alpha1.LabelInstance]}
+	var gs v1alpha1.GinService
+	if err := p.client.Get(ctx, key, &gs); apierrors.IsNotFound(err) {
+		return maxThousandths, nil
+	} else if err != nil {
+		return 0, fmt.Errorf("reading GinService %s: %w", key, err)
+	}
+	return boundBy(maxThousandths, &gs, wish{query: query, service: gs.Name}), nil
+}
+
+// boundOfService returns what the value of all pods of a GinService has to be less than, in thousandths. Who asks isn't known, so it goes by the
+// GinService that aims at the least.
+func (p *provider) boundOfService(ctx context.Context, gs *v1alpha1.GinService, query podmetrics.Query) (float64, error) {
+	var list v1alpha1.GinServiceList
+	if err := p.client.List(ctx, &list, client.InNamespace(gs.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return 0, fmt.Errorf("listing the GinServices of namespace %s: %w", gs.Namespace, err)
+	}
+	bound := float64(maxThousandths)
+	for i := range list.Items {
+		bound = boundBy(bound, &list.Items[i], wish{query: query, service: gs.Name, ofService: true})
+	}
+	return bound, nil
+}
+
+// boundBy lowers a bound to what a GinService that has a wish allows.
+func boundBy(bound float64, gs *v1alpha1.GinService, asked wish) float64 {
+	wishes, _ := wishesOf(gs) // the reconciler tells of those that are refused
+	for _, w := range wishes {
+		if w.target > 0 && w.service == asked.service && w.ofService == asked.ofService && w.query.String() == asked.query.String() {
+			bound = min(bound, maxTargets*float64(w.target))
+		}
+	}
+	return bound
 }
 
 // ofService returns what the ready pods of the colour that serves say together. With a pod that says nothing the sum would be too small, and the
@@ -130,9 +175,13 @@ func (p *provider) ofService(ctx context.Context, name types.NamespacedName, que
 	if len(uids) == 0 {
 		measured.Time = p.clock.Now()
 	}
+	bound, err := p.boundOfService(ctx, &gs, query)
+	if err != nil {
+		return nil, err
+	}
 	return metricValue(custom_metrics.ObjectReference{
 		Kind: resources.Kind, APIVersion: resources.APIVersion, Namespace: gs.Namespace, Name: gs.Name, UID: gs.UID,
-	}, query, measured)
+	}, query, measured, bound)
 }
 
 // sortByName brings pods into an order, so that an answer that is an error does not differ from one time to the next.
@@ -164,8 +213,17 @@ func (p *provider) GetMetricBySelector(
 	query := podmetrics.Query{Name: info.Metric, Selector: metricSelector}
 	values := &custom_metrics.MetricValueList{}
 	var reasons []string
+	bounds := map[string]float64{}
 	for i := range list.Items {
-		value, err := p.value(&list.Items[i], query)
+		service := list.Items[i].Labels[v1alpha1.LabelInstance]
+		if _, known := bounds[service]; !known {
+			bound, err := p.boundOfPod(ctx, &list.Items[i], query)
+			if err != nil {
+				return nil, err
+			}
+			bounds[service] = bound
+		}
+		value, err := p.value(&list.Items[i], query, bounds[service])
 		if err == nil {
 			values.Items = append(values.Items, *value)
 			continue
@@ -206,8 +264,8 @@ func (p *provider) ListAllMetrics() []customprovider.CustomMetricInfo {
 	return slices.SortedFunc(maps.Keys(known), func(a, b customprovider.CustomMetricInfo) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// value returns what a pod says to a query.
-func (p *provider) value(pod *corev1.Pod, query podmetrics.Query) (*custom_metrics.MetricValue, error) {
+// value returns what a pod says to a query, which has to be less than a bound, in thousandths.
+func (p *provider) value(pod *corev1.Pod, query podmetrics.Query, bound float64) (*custom_metrics.MetricValue, error) {
 	measured, err := p.reader.Read(pod.UID, query, p.window)
 	if err != nil {
 		return nil, err
@@ -215,7 +273,7 @@ func (p *provider) value(pod *corev1.Pod, query podmetrics.Query) (*custom_metri
 	if latest, err := p.reader.Read(pod.UID, query, p.interval); err == nil && leaps(query, measured, latest) {
 		measured = latest
 	}
-	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured)
+	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured, bound)
 }
 
 // leaps reports whether a rate has at least doubled since the newest scrapes but one. Taken over the whole window, a step of load would be seen
@@ -225,13 +283,13 @@ func leaps(query podmetrics.Query, measured, latest podmetrics.Value) bool {
 	return query.Adds() && measured.Window > 0 && latest.Value > 0 && latest.Value >= 2*measured.Value
 }
 
-// metricValue returns what was measured in the form of the API.
-func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value) (*custom_metrics.MetricValue, error) {
+// metricValue returns what was measured in the form of the API, or an error if it isn't less than a bound, in thousandths.
+func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value, bound float64) (*custom_metrics.MetricValue, error) {
 	// The API counts in thousandths.
 	thousandths := math.Round(1000 * measured.Value)
 	// Not a number is refused as well.
-	if !(math.Abs(thousandths) < maxThousandths) {
-		return nil, notFound("%s %s/%s: its %s is %g, which is more than an autoscaler can reckon with", of.Kind, of.Namespace, of.Name, query, measured.Value)
+	if !(math.Abs(thousandths) < bound) {
+		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with %g or more", of.Kind, of.Namespace, of.Name, query, measured.Value, bound/1000)
 	}
 	value := &custom_metrics.MetricValue{
 		DescribedObject: of,

@@ -209,6 +209,8 @@ type wish struct {
 	// service is the GinService whose pods are meant: the same one, each of its pods for itself, or any one, with all of its pods together.
 	service   string
 	ofService bool
+	// target is what the autoscaler aims at, in thousandths.
+	target int64
 }
 
 // wishesOf returns what a GinService scales on that pods are asked for, and what is wrong with the rest.
@@ -219,6 +221,9 @@ func wishesOf(gs *v1alpha1.GinService) (wishes []wish, refused error) {
 	for i := range gs.Spec.Autoscaling.Metrics {
 		metric := &gs.Spec.Autoscaling.Metrics[i]
 		w := wish{query: podmetrics.Query{Name: metric.Name}, service: gs.Name}
+		if target := cmp.Or(metric.AverageValue, metric.Value); target != nil {
+			w.target = target.MilliValue()
+		}
 		switch {
 		case metric.Type == v1alpha1.MetricPods:
 		case metric.Type == v1alpha1.MetricObject && metric.Object != nil && isGinService(metric.Object):
