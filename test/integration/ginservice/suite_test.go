@@ -50,7 +50,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(monitoring.AddToScheme(scheme)).To(Succeed())
 	ctrl.SetLogger(logr.Discard())
 	var err error
-	plane, err = controlplane.Start(ctx, controlplane.WithControllerManager())
+	// Nothing here takes the API server ten seconds, but for what is to hang, and a minute would be long to wait for that.
+	plane, err = controlplane.Start(ctx, controlplane.WithControllerManager(), controlplane.WithAPIServerFlags("--request-timeout=10s"))
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() error { return plane.Stop() })
 	life, end := context.WithCancel(context.Background())
