@@ -189,24 +189,30 @@ func TestTargets(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			scraper := recorder{}
-			targets := &targets{client: newClient(t, tc.objects...), scraper: scraper, scraped: map[types.NamespacedName]map[types.UID]bool{}}
-			request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "hello"}}
-			if _, err := targets.Reconcile(t.Context(), request); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, scraper.lines()); diff != "" {
-				t.Errorf("targets (-want +got):\n%s", diff)
-			}
-			// Where the service goes, all of its targets do.
-			targets.client = newClient(t)
-			if _, err := targets.Reconcile(t.Context(), request); err != nil {
-				t.Fatal(err)
-			}
-			if len(scraper) != 0 || len(targets.scraped) != 0 {
-				t.Errorf("of a service that is gone, %v are targets", scraper.lines())
-			}
+			expectTargets(t, tc.objects, tc.want)
 		})
+	}
+}
+
+// expectTargets checks which pods become targets, each a line, and that none is left once the service has gone.
+func expectTargets(t *testing.T, objects []client.Object, want []string) {
+	t.Helper()
+	scraper := recorder{}
+	targets := &targets{client: newClient(t, objects...), scraper: scraper, scraped: map[types.NamespacedName]map[types.UID]bool{}}
+	request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "hello"}}
+	if _, err := targets.Reconcile(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, scraper.lines()); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+	// Where the service goes, all of its targets do.
+	targets.client = newClient(t)
+	if _, err := targets.Reconcile(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	if len(scraper) != 0 || len(targets.scraped) != 0 {
+		t.Errorf("of a service that is gone, %v are targets", scraper.lines())
 	}
 }
 
