@@ -181,9 +181,13 @@ func summary(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus) string 
 
 // giveUp ends an analysis of what serves that has waited for data for longer than a new version may take to become ready. The old colour's pods
 // can't be kept for ever.
-func giveUp(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, deadline time.Duration, now time.Time) *v1alpha1.AnalysisStatus {
+func giveUp(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, deadline time.Duration, began, now time.Time) *v1alpha1.AnalysisStatus {
 	took := time.Duration(valueOr(run.Count, defaultCount)) * seconds(run.IntervalSeconds, defaultInterval)
-	if ended(status.Outcome) || now.Before(measuresFrom(run, status).Add(took+deadline)) {
+	from := measuresFrom(run, status).Add(took)
+	if began.After(from) {
+		from = began
+	}
+	if ended(status.Outcome) || now.Before(from.Add(deadline)) {
 		return status
 	}
 	status = status.DeepCopy()

@@ -308,10 +308,14 @@ func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}))
 	status := advance(run, begin(run, epoch), map[string]Reading{"success": none("nobody answers")}, epoch)
-	if got := giveUp(run, status, time.Minute, epoch.Add(74*time.Second)); got != status {
+	if got := giveUp(run, status, time.Minute, epoch, epoch.Add(74*time.Second)); got != status {
 		t.Errorf("too early: %+v", got)
 	}
-	got := giveUp(run, status, time.Minute, epoch.Add(75*time.Second))
+	// The operator was away for longer than that, and has only begun to look again.
+	if got := giveUp(run, status, time.Minute, epoch.Add(time.Hour), epoch.Add(time.Hour+59*time.Second)); got != status {
+		t.Errorf("too early after an outage: %+v", got)
+	}
+	got := giveUp(run, status, time.Minute, epoch, epoch.Add(75*time.Second))
 	if got.Outcome != v1alpha1.AnalysisInconclusive || !strings.Contains(got.Message, "no data for 1m0s (progressDeadlineSeconds)") || !strings.Contains(got.Message, "nobody answers") {
 		t.Errorf("%+v", got)
 	}

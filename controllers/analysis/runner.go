@@ -69,7 +69,8 @@ func NewRunner(options Options) *Runner {
 
 // running is what is kept of an analysis while it lasts. It is for the passes of its GinService alone, of which there is one at a time.
 type running struct {
-	id     string // of the rollout, and the stage of it
+	id     string    // of the rollout, and the stage of it
+	began  time.Time // when this operator began with it, or again where spec.suspend came between
 	found  found
 	warmUp *warmUp
 	// measuring gets what is being measured, and tried is when that had no result that status has.
@@ -159,7 +160,7 @@ func (r *Runner) proceed(gs *v1alpha1.GinService, s stage, run *running, subject
 		noteWarmUp(s.warmUp, before, after, run.warmUp.soFar())
 	}
 	if s.promoted {
-		after = giveUp(s.run, after, seconds(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadline), now)
+		after = giveUp(s.run, after, seconds(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadline), run.began, now)
 	}
 	if ended(after.Outcome) {
 		run.endWarmUp()
@@ -273,7 +274,7 @@ func (r *Runner) of(key types.NamespacedName, record *v1alpha1.RolloutStatus, pr
 		run = nil
 	}
 	if run == nil {
-		run = &running{id: id}
+		run = &running{id: id, began: r.options.Clock.Now()}
 		r.runs[key] = run
 	}
 	return run
