@@ -276,7 +276,7 @@ func (m measured) Sum(uids []types.UID, query podmetrics.Query, window time.Dura
 			problems = append(problems, problem)
 			continue
 		}
-		total = podmetrics.Value{Value: total.Value + value.Value, Time: value.Time, Window: value.Window, Pods: total.Pods + 1}
+		total = podmetrics.Value{Value: total.Value + value.Value, Count: total.Count + value.Count, Time: value.Time, Window: value.Window, Pods: total.Pods + 1}
 	}
 	return total, problems
 }
@@ -298,10 +298,13 @@ func newProvider(t *testing.T) *provider {
 		objects = append(objects, pod(name, v1alpha1.Blue))
 		values["uid-of-"+name+" "+rate] = podmetrics.Value{Value: 12.3456 + float64(i), Time: at, Window: 29900 * time.Millisecond, Pods: 1}
 		values["uid-of-"+name+" jobs{queue=mail}"] = podmetrics.Value{Value: 3, Time: at, Pods: 1}
-		for query, latest := range map[string]float64{"doubled_total": 20, "grown_total": 19, "http_request_duration_p99": 20} {
+		for query, latest := range map[string]podmetrics.Value{
+			"doubled_total": {Value: 20, Count: 100}, "grown_total": {Value: 19, Count: 95}, "few_total": {Value: 20, Count: 19}, "http_request_duration_p99": {Value: 20, Count: 100},
+		} {
 			values["uid-of-"+name+" "+query] = podmetrics.Value{Value: 10, Time: at, Window: 30 * time.Second, Pods: 1}
-			values["uid-of-"+name+" latest "+query] = podmetrics.Value{Value: latest, Time: at, Window: 5 * time.Second, Pods: 1}
+			values["uid-of-"+name+" latest "+query] = podmetrics.Value{Value: latest.Value, Count: latest.Count, Time: at, Window: 5 * time.Second, Pods: 1}
 		}
+		values["uid-of-"+name+" unknown"] = podmetrics.Value{Value: -1, Time: at, Pods: 1}
 		values["uid-of-"+name+" large"] = podmetrics.Value{Value: 4e12, Time: at, Pods: 1}
 		values["uid-of-"+name+" larger"] = podmetrics.Value{Value: 4.6e12, Time: at, Pods: 1}
 		values["uid-of-"+name+" none"] = podmetrics.Value{Value: math.NaN(), Time: at, Pods: 1}
@@ -353,13 +356,15 @@ func TestTheAPI(t *testing.T) {
 			path:    "pods/*/http_requests_per_second?labelSelector=apps.gin-operator.dev%2Fcolor%3Dgreen",
 			message: "no pod has a value of http_requests_per_second: pod shop/bad0: it answers with 404; pod shop/bad1: it answers with 404; pod shop/bad2: it answers with 404; and so on for 1 more",
 		},
-		"of no pods":                  {path: "pods/*/http_requests_per_second?labelSelector=app%3Dx", message: "no pod is scraped for http_requests_per_second: of 0 pods with the labels app=x"},
-		"that nobody scales on":       {path: "pods/*/other?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no GinService has this metric in autoscaling.metrics with type Pods"},
-		"a rate that has doubled":     {path: "pods/good1/doubled_total", want: []string{"good1 doubled_total 20 5 2026-07-01T12:00:00Z"}},
-		"a rate that has grown less":  {path: "pods/good1/grown_total", want: []string{"good1 grown_total 10 30 2026-07-01T12:00:00Z"}},
-		"a latency that has doubled":  {path: "pods/good1/http_request_duration_p99", want: []string{"good1 http_request_duration_p99 10 30 2026-07-01T12:00:00Z"}},
-		"of one pod that has none":    {path: "pods/bad1/http_requests_per_second", message: "pod shop/bad1: it answers with 404"},
-		"of one pod that isn't there": {path: "pods/bad9/http_requests_per_second", message: "there is no pod shop/bad9"},
+		"of no pods":                        {path: "pods/*/http_requests_per_second?labelSelector=app%3Dx", message: "no pod is scraped for http_requests_per_second: of 0 pods with the labels app=x"},
+		"that nobody scales on":             {path: "pods/*/other?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no GinService has this metric in autoscaling.metrics with type Pods"},
+		"a rate that has doubled":           {path: "pods/good1/doubled_total", want: []string{"good1 doubled_total 20 5 2026-07-01T12:00:00Z"}},
+		"a rate that has grown less":        {path: "pods/good1/grown_total", want: []string{"good1 grown_total 10 30 2026-07-01T12:00:00Z"}},
+		"a rate that has doubled by chance": {path: "pods/good1/few_total", want: []string{"good1 few_total 10 30 2026-07-01T12:00:00Z"}},
+		"a latency that has doubled":        {path: "pods/good1/http_request_duration_p99", want: []string{"good1 http_request_duration_p99 10 30 2026-07-01T12:00:00Z"}},
+		"of one pod that is negative":       {path: "pods/good1/unknown", message: "its unknown is -1, and the autoscaler can't reckon with less than 0"},
+		"of one pod that has none":          {path: "pods/bad1/http_requests_per_second", message: "pod shop/bad1: it answers with 404"},
+		"of one pod that isn't there":       {path: "pods/bad9/http_requests_per_second", message: "there is no pod shop/bad9"},
 		"of all pods that serve": {
 			path: "ginservices.apps.gin-operator.dev/hello/http_requests_per_second", kind: "GinService",
 			want: []string{"hello http_requests_per_second 25691m 30 2026-07-01T12:00:00Z"},

@@ -79,7 +79,7 @@ func newAdapter(flags *pflag.FlagSet) (*basecmd.AdapterBase, *options) {
 	// An autoscaler that asks two seconds after a step of load is to see it.
 	flags.DurationVar(&o.interval, "scrape-interval", 2*time.Second, "Time from one scrape of a pod to the next.")
 	flags.DurationVar(&o.timeout, "scrape-timeout", 2*time.Second, "Time that a pod has to answer.")
-	flags.DurationVar(&o.window, "window", 15*time.Second, "Time over which rates and quantiles are taken. A rate that has doubled counts from the next scrape on.")
+	flags.DurationVar(&o.window, "window", 15*time.Second, "Time over which rates and quantiles are taken. A rate of at least twice as much over the newest two scrapes counts in its place.")
 	flags.Int64Var(&o.maxBytes, "max-response-bytes", 4<<20, "Largest answer of a pod that is read, in bytes.")
 	flags.IntVar(&o.workers, "scrape-workers", 32, "Number of pods that are scraped at once.")
 	flags.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "Namespace of the adapter.")

@@ -276,17 +276,24 @@ func (p *provider) value(pod *corev1.Pod, query podmetrics.Query, bound float64)
 	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured, bound)
 }
 
-// leaps reports whether a rate has at least doubled since the newest scrapes but one. Taken over the whole window, a step of load would be seen
+// leastGrown is how much has to be counted between two scrapes for a rate to be told from them: twice a few come by chance.
+const leastGrown = 20
+
+// leaps reports whether a rate is at least twice as high between the newest two scrapes. Taken over the whole window, a step of load would be seen
 // in full only once the window has passed, and pods be added a sync of the autoscaler or two later; a lull shorter than the window still
 // takes none away.
 func leaps(query podmetrics.Query, measured, latest podmetrics.Value) bool {
-	return query.Adds() && measured.Window > 0 && latest.Value > 0 && latest.Value >= 2*measured.Value
+	return query.Adds() && measured.Window > 0 && latest.Count >= leastGrown && latest.Value >= 2*measured.Value
 }
 
 // metricValue returns what was measured in the form of the API, or an error if it isn't less than a bound, in thousandths.
 func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value, bound float64) (*custom_metrics.MetricValue, error) {
 	// The API counts in thousandths.
 	thousandths := math.Round(1000 * measured.Value)
+	// Many a gauge is -1 while it knows nothing, and an autoscaler would take pods away for that.
+	if thousandths < 0 {
+		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with less than 0", of.Kind, of.Namespace, of.Name, query, measured.Value)
+	}
 	// Not a number is refused as well.
 	if !(math.Abs(thousandths) < bound) {
 		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with %g or more", of.Kind, of.Namespace, of.Name, query, measured.Value, bound/1000)
