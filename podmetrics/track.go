@@ -13,7 +13,7 @@ const (
 	// forgetAfter is for how many answers a series that is gone is remembered where there is no room for another.
 	forgetAfter = 12
 	// maxBounds is how many different buckets the histograms of a metric may have in all.
-	maxBounds = 512
+	maxBounds = 128
 	// maxValue is the largest value that counts: sums of any number of them are finite.
 	maxValue = 1e100
 )
