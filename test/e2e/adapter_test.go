@@ -159,7 +159,12 @@ var _ = Describe("autoscaling on requests", func() {
 			now, n := seen.since(0)
 			g.Expect(now[n-1].active[v1alpha1.Blue]).To(BeNumerically(">", least))
 		})
-		AddReportEntry("from the first request to a new pod that is ready", time.Since(began).String())
+		took := time.Since(began)
+		fmt.Printf("\ne2e: a new pod was ready %.1f s after a step of load\n", took.Seconds())
+		if *figuresJudge {
+			// One sync of the cluster's autoscaler, a start of a pod, and two seconds.
+			Expect(took).To(BeNumerically("<=", 5*time.Second+3*time.Second+2*time.Second))
+		}
 		await(ctx, gs, func(g Gomega) { g.Expect(gs.Status.Replicas).To(Equal(int32(most))) })
 
 		By("promoting another version")

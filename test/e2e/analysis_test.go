@@ -121,21 +121,21 @@ var _ = Describe("verification", func() {
 	}, SpecTimeout(10*time.Minute))
 
 	It("stops a version that takes twice as long as what serves, and lets one through that does not", func(ctx SpecContext) {
-		// Well below boundaries of ginkit's histogram, 500 and 1000 ms, so that a busy machine has some room.
+		// In buckets of ginkit's histogram that don't touch, 500 to 750 ms and 1 to 2.5 s, so that a busy machine has some room.
 		slower := v1alpha1.AnalysisMetric{Name: "latency", Type: v1alpha1.AnalysisLatency, RatioToActive: &v1alpha1.ThresholdRange{Max: "1.5"}}
-		gs := hello(newNamespace(ctx), withReplicas(2), withScaleDownDelay(0), configured("LATENCY", "400ms"), measured(v1alpha1.AnalysisRun{
+		gs := hello(newNamespace(ctx), withReplicas(2), withScaleDownDelay(0), configured("LATENCY", "550ms"), measured(v1alpha1.AnalysisRun{
 			// From when the pods of the preview don't start any more.
 			InitialDelaySeconds: new(int32(5)), Count: new(int32(3)), FailureLimit: new(int32(1)), Metrics: []v1alpha1.AnalysisMetric{slower},
 		}, "/"))
 		create(ctx, gs)
 		traffic, seen := load(ctx, gs, 20, "/"), record(ctx, gs)
-		change(ctx, gs, configured("LATENCY", "800ms"))
+		change(ctx, gs, configured("LATENCY", "1100ms"))
 		Expect(awaitRejected(ctx, gs)).To(ContainSubstring("has to be at most 1.5 times that of the version that serves"))
 		sights, _ := seen.since(0)
 		expectNeverServed(sights, v1alpha1.Green)
 
 		By("releasing one that is as fast")
-		change(ctx, gs, configured("LATENCY", "400ms"), toVersion("v2"))
+		change(ctx, gs, configured("LATENCY", "550ms"), toVersion("v2"))
 		awaitStep(ctx, gs, v1alpha1.StepCompleted)
 		Expect(gs.Status.Rollout.Analysis).To(HaveField("Outcome", v1alpha1.AnalysisSuccessful))
 		expectAnswers(ctx, traffic, 2)
