@@ -104,16 +104,18 @@ func TestAClientThatSendsHalfARequestAndHangs(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := newServer()
+			// A request whose header is read only after the drain is not begun any more, so half a body has to be seen by its handler.
+			seen, whole := make(chan struct{}, 1), strings.Contains(tc.half, "\r\n\r\n")
 			r.engine.POST("/body", func(c *gin.Context) {
+				seen <- struct{}{}
 				if _, err := io.Copy(io.Discard, c.Request.Body); err != nil {
 					c.AbortWithStatus(http.StatusBadRequest)
 				}
 			})
-			seen := make(chan struct{}, 1)
 			r.Shutdown = tc.short
 			r.Adjust = func(s *http.Server) {
 				s.ConnState = func(_ net.Conn, state http.ConnState) {
-					if state == http.StateNew {
+					if state == http.StateNew && !whole {
 						seen <- struct{}{}
 					}
 				}
