@@ -393,21 +393,26 @@ func TestTheAPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, body := get("/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/" + tc.path)
-			if tc.message != "" {
-				var status metav1.Status
-				if err := json.Unmarshal(body, &status); err != nil || code != http.StatusNotFound || !strings.Contains(status.Message, tc.message) {
-					t.Errorf("%d %s (%v), want 404 and %q", code, body, err, tc.message)
-				}
-				return
-			}
-			if code != http.StatusOK {
-				t.Fatalf("%d %s", code, body)
-			}
-			got := valuesOf(t, body, stdcmp.Or(tc.kind, "Pod"))
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("values (-want +got):\n%s", diff)
-			}
+			expectAnswer(t, code, body, tc.message, stdcmp.Or(tc.kind, "Pod"), tc.want)
 		})
+	}
+}
+
+// expectAnswer checks that an answer is 404 with a message, if there is to be one, and else the values of objects of a kind.
+func expectAnswer(t *testing.T, code int, body []byte, message, kind string, want []string) {
+	t.Helper()
+	if message != "" {
+		var status metav1.Status
+		if err := json.Unmarshal(body, &status); err != nil || code != http.StatusNotFound || !strings.Contains(status.Message, message) {
+			t.Errorf("%d %s (%v), want 404 and %q", code, body, err, message)
+		}
+		return
+	}
+	if code != http.StatusOK {
+		t.Fatalf("%d %s", code, body)
+	}
+	if diff := cmp.Diff(want, valuesOf(t, body, kind)); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"net/http"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -62,19 +58,7 @@ func TestValuesThatTheAutoscalerCannotReckonWith(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, body := get("/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/" + tc.path)
-			if tc.message != "" {
-				var status metav1.Status
-				if err := json.Unmarshal(body, &status); err != nil || code != http.StatusNotFound || !strings.Contains(status.Message, tc.message) {
-					t.Errorf("%d %s (%v), want 404 and %q", code, body, err, tc.message)
-				}
-				return
-			}
-			if code != http.StatusOK {
-				t.Fatalf("%d %s", code, body)
-			}
-			if got := valuesOf(t, body, tc.kind); !slices.Equal(got, tc.want) {
-				t.Errorf("values %q, want %q", got, tc.want)
-			}
+			expectAnswer(t, code, body, tc.message, tc.kind, tc.want)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 // Command metrics-adapter lets HorizontalPodAutoscalers scale GinServices on what their pods expose: it scrapes the ready pods of every GinService that
-// has a metric of type Pods, or that another one has a metric of, and serves custom.metrics.k8s.io, v1beta1 and v1beta2, from that. Any number of replicas may run: each scrapes for itself. What
-// they write is the Secret with their certificate and the APIServices that lead to them, and nothing to disk.
+// has a metric of type Pods, or that another one has a metric of, and serves custom.metrics.k8s.io, v1beta1 and v1beta2, from that. Any number of
+// replicas may run: each scrapes for itself. What they write is the Secret with their certificate and the APIServices that lead to them, and nothing to
+// disk.
 package main
 
 import (

@@ -295,7 +295,7 @@ func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, meas
 		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with less than 0", of.Kind, of.Namespace, of.Name, query, measured.Value)
 	}
 	// Not a number is refused as well.
-	if !(math.Abs(thousandths) < bound) {
+	if !(thousandths < bound) {
 		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with %g or more", of.Kind, of.Namespace, of.Name, query, measured.Value, bound/1000)
 	}
 	value := &custom_metrics.MetricValue{
