@@ -150,7 +150,7 @@ fuzz: check-go ## Fuzz each target for FUZZ_TIME; `make test` tries their seeds
 .PHONY: model
 model: check-go ## Explore every state of a rollout that two changes, or a change (of settings, too) and a fault, can lead to: MODEL_FLAGS sets other bounds
 	@set -e; for bounds in $(if $(MODEL_FLAGS),"$(MODEL_FLAGS)","-model.changes=2" "-model.changes=1 -model.faults=1 -model.settings"); do \
-		go test -count=1 -v -timeout 80m -run '^TestModel$$' ./controllers/rollout $$bounds; done
+		GOGC=400 go test -count=1 -v -timeout 80m -run '^TestModel$$' ./controllers/rollout $$bounds; done
 
 .PHONY: test-e2e
 test-e2e: build bin/cluster ## Run the end-to-end tests on a real node: brings up a cluster of their own and ends it (root)

@@ -6,8 +6,11 @@ import (
 	"hash/maphash"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,24 +105,94 @@ func (referee) Helper() {}
 
 func (referee) Fatalf(format string, args ...any) { panic(broken{fmt.Sprintf(format, args...)}) }
 
+// atOnce is how many states are left before what they lead to is put together: enough to keep all cores at work.
+const atOnce = 1024
+
+// left is what was found in leaving a state.
+type left struct {
+	steps      []step
+	complaints []complaint
+}
+
+// step is a move, and the world that it led to.
+type step struct {
+	move  int
+	key   uint64
+	world *world
+}
+
+// complaint is what a check said after a move; -1 stands for coming to the end.
+type complaint struct {
+	move int
+	what string
+}
+
 func explore(t *testing.T, settings func(*world)) *model {
 	t.Helper()
 	m := &model{settings: settings, moves: allMoves(), known: map[uint64]bool{}, seed: maphash.MakeSeed()}
-	m.add(m.begin(), -1, 0)
-	for i := 0; i < len(m.states) && len(m.violations) < 3; i++ {
-		w := m.states[i].world
-		m.states[i].world = nil
-		for j, next := range m.moves {
-			if next.kind == users && w.changes == 0 || next.kind == mishaps && w.mishaps == 0 {
-				continue
+	first := m.begin()
+	m.add(-1, step{key: m.key(first), world: first})
+	for from := 0; from < len(m.states) && len(m.violations) < 3; {
+		batch := m.states[from:min(from+atOnce, len(m.states))]
+		// What is found first stays what it would be if states were left one by one.
+		for i, found := range m.leaveAll(batch) {
+			for _, c := range found.complaints {
+				m.report(from+i, c.move, c.what)
 			}
-			m.follow(w, i, j, next)
+			m.edges += len(found.steps)
+			for _, s := range found.steps {
+				m.add(from+i, s)
+			}
 		}
-		if what := attempt(func() { w.fork().finish() }); what != "" {
-			m.report(i, -1, what)
-		}
+		from += len(batch)
 	}
 	return m
+}
+
+// leaveAll leaves states by all moves, on all cores. Their worlds are not needed any more.
+func (m *model) leaveAll(states []state) []left {
+	found := make([]left, len(states))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(states); i = int(next.Add(1)) - 1 {
+				found[i] = m.leave(states[i].world)
+				states[i].world = nil
+			}
+		})
+	}
+	workers.Wait()
+	return found
+}
+
+func (m *model) leave(w *world) (found left) {
+	for i, next := range m.moves {
+		if next.kind == users && w.changes == 0 || next.kind == mishaps && w.mishaps == 0 {
+			continue
+		}
+		branch := w.fork()
+		var moved bool
+		if what := attempt(func() { moved = next.make(branch) }); what != "" {
+			found.complaints = append(found.complaints, complaint{i, what})
+			continue
+		}
+		if !moved {
+			continue
+		}
+		switch next.kind {
+		case users:
+			branch.changes--
+		case mishaps:
+			branch.mishaps--
+		case controllers:
+		}
+		found.steps = append(found.steps, step{move: i, key: m.key(branch), world: branch})
+	}
+	if what := attempt(func() { w.fork().finish() }); what != "" {
+		found.complaints = append(found.complaints, complaint{-1, what})
+	}
+	return found
 }
 
 // begin returns the world in which each way begins: a service that has served for a while.
@@ -134,34 +207,15 @@ func (m *model) begin() *world {
 	return w
 }
 
-func (m *model) follow(w *world, from, index int, next move) {
-	branch := w.fork()
-	var moved bool
-	if what := attempt(func() { moved = next.make(branch) }); what != "" {
-		m.report(from, index, what)
-		return
+func (m *model) add(from int, s step) {
+	if !m.known[s.key] {
+		m.known[s.key] = true
+		m.states = append(m.states, state{from: int32(from), move: int16(s.move), world: s.world})
 	}
-	if !moved {
-		return
-	}
-	m.edges++
-	switch next.kind {
-	case users:
-		branch.changes--
-	case mishaps:
-		branch.mishaps--
-	case controllers:
-	}
-	m.add(branch, from, index)
 }
 
-func (m *model) add(w *world, from, index int) {
-	// Of a million states, two have the same 64 bits once in ten million runs.
-	if key := maphash.String(m.seed, w.key()); !m.known[key] {
-		m.known[key] = true
-		m.states = append(m.states, state{from: int32(from), move: int16(index), world: w})
-	}
-}
+// key tells worlds apart: of a million states, two have the same 64 bits once in ten million runs.
+func (m *model) key(w *world) uint64 { return maphash.String(m.seed, w.key()) }
 
 // attempt returns what a check complained of, or "".
 func attempt(what func()) (complaint string) {
