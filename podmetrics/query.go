@@ -2,9 +2,10 @@ package podmetrics
 
 import (
 	"fmt"
-	"regexp"
+	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -94,8 +95,9 @@ type source struct {
 	witness string
 }
 
+// key tells sources apart. An answer for a hundred pods asks for it some hundred times.
 func (s *source) key() string {
-	return fmt.Sprintf("%s %d %s %s", s.sample, s.group, s.witness, s.selector)
+	return s.sample + " " + strconv.Itoa(int(s.group)) + " " + s.witness + " " + s.selector.String()
 }
 
 // shape says how a value is made of what is kept.
@@ -119,7 +121,8 @@ type plan struct {
 // durationQuantiles are the quantiles that have a name.
 var durationQuantiles = map[string]float64{RequestDurationP50: 0.5, RequestDurationP90: 0.9, RequestDurationP95: 0.95, RequestDurationP99: 0.99}
 
-var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]{0,254}$`)
+// maxName is how long the name of a metric may be.
+const maxName = 255
 
 // plan returns how to answer the query, or what is wrong with it.
 func (q Query) plan() (plan, error) {
@@ -135,8 +138,8 @@ func (q Query) plan() (plan, error) {
 	requests := source{sample: durationName + "_count", group: byFailure, selector: selector, witness: witness}
 	quantile, named := durationQuantiles[q.Name]
 	switch {
-	case !metricName.MatchString(q.Name):
-		return plan{}, fmt.Errorf("%q is no name of a metric: it has to be of letters, digits, _ and :, at most 255 of them, and not begin with a digit", q.Name)
+	case len(q.Name) > maxName, !model.LegacyValidation.IsValidMetricName(q.Name):
+		return plan{}, fmt.Errorf("%q is no name of a metric: it has to be of letters, digits, _ and :, at most %d of them, and not begin with a digit", q.Name, maxName)
 	case named:
 		return plan{shape: asQuantile, quantile: quantile, source: source{sample: durationName + "_bucket", group: byBound, selector: selector, witness: witness}}, nil
 	case q.Quantile != 0:

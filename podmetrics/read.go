@@ -48,7 +48,10 @@ func (s *Scraper) Sum(uids []types.UID, query Query, window time.Duration) (Valu
 	if len(uids) == 0 && p.shape != asMetric {
 		return Value{}, []*Error{failure(ReasonNoRequests, "there are no pods that %s could be taken of", query)}
 	}
-	total := mix{plan: p, buckets: map[float64]float64{}}
+	total := mix{plan: p}
+	if p.group == byBound {
+		total.buckets = map[float64]float64{}
+	}
 	var problems []*Error
 	now, key := time.Now(), p.key()
 	for _, uid := range uids {

@@ -91,7 +91,7 @@ func newClient(t *testing.T, objects ...client.Object) client.Client {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithIndex(&corev1.Pod{}, serviceIndex, indexByService).Build()
 }
 
 // recorder is a scraper that notes what its targets are.

@@ -178,6 +178,9 @@ func run(ctx context.Context, adapter *basecmd.AdapterBase, o *options) error {
 			return fmt.Errorf("setting up the caches: %w", err)
 		}
 	}
+	if err := manager.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, serviceIndex, indexByService); err != nil {
+		return fmt.Errorf("setting up the caches: %w", err)
+	}
 	if err := (&targets{client: manager.GetClient(), scraper: scraper}).setup(manager); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}

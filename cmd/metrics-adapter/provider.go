@@ -42,6 +42,14 @@ const maxThousandths = 1 << 52
 // beyond, they would come out negative as well. There are ten thousand pods at most, and each may have so much.
 const maxTargets = 100_000
 
+// serviceIndex is the index of pods by the name of their GinService.
+const serviceIndex = "service"
+
+// indexByService returns what a pod is found by in the index.
+func indexByService(pod client.Object) []string {
+	return []string{pod.GetLabels()[v1alpha1.LabelInstance]}
+}
+
 // maxReasons is how many pods an error tells the reason of.
 const maxReasons = 3
 
@@ -206,7 +214,12 @@ func (p *provider) GetMetricBySelector(
 	}
 	var list corev1.PodList
 	// Nothing is written to them, and copies of a hundred pods are most of what an answer would cost.
-	if err := p.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}, client.UnsafeDisableDeepCopy); err != nil {
+	options := []client.ListOption{client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}, client.UnsafeDisableDeepCopy}
+	// The selector of an autoscaler names its GinService, and there may be a thousand other pods in the namespace.
+	if service, named := selector.RequiresExactMatch(v1alpha1.LabelInstance); named {
+		options = append(options, client.MatchingFields{serviceIndex: service})
+	}
+	if err := p.client.List(ctx, &list, options...); err != nil {
 		return nil, fmt.Errorf("listing the pods of namespace %s: %w", namespace, err)
 	}
 	sortByName(list.Items)
