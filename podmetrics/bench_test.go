@@ -74,7 +74,7 @@ func BenchmarkRead(b *testing.B) {
 			sources[p.key()] = p.source
 		}
 		t := &target{}
-		t.set(podNumber(1).Pod, nil, sources, newRoom(5000, 5000))
+		t.set(podNumber(1).Pod, nil, sources, 10, newRoom(5000, 5000))
 		d := newDocument()
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()

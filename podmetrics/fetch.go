@@ -135,5 +135,10 @@ func (s *Scraper) brokenOff(request *http.Request, err error) *Error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return failure(ReasonUnreachable, "nothing listens on %s: is ports.metrics (METRICS_PORT) the port that it serves metrics on?", request.URL.Host)
 	}
-	return failure(ReasonUnreachable, "it can't be asked for %s: %.200s", where, err.Error())
+	why := err.Error()
+	// Around it are the ports of both ends, of which ours is another one each time.
+	if broken, ok := errors.AsType[*net.OpError](err); ok {
+		why = broken.Err.Error()
+	}
+	return failure(ReasonUnreachable, "it can't be asked for %s: %.200s", where, why)
 }

@@ -57,8 +57,9 @@ func request(t *testing.T, address netip.AddrPort, method, path string, times in
 
 func scrapeOnce(t *testing.T, s *Scraper, target *target) {
 	t.Helper()
-	if problem := s.scrape(t.Context(), target, newDocument()); problem != nil {
-		t.Fatal(problem)
+	s.scrape(t.Context(), target, newDocument())
+	if target.problem != nil {
+		t.Fatal(target.problem)
 	}
 }
 
@@ -90,7 +91,7 @@ func TestGinkit(t *testing.T) {
 		sources[p.key()] = p.source
 	}
 	pod := podNumber(1).Pod
-	target.set(pod, newRequest(address, "/metrics"), sources, newRoom(5000, 5000))
+	target.set(pod, newRequest(address, "/metrics"), sources, 10, newRoom(5000, 5000))
 	s.targets[pod.UID] = target
 	scrape := func() { t.Helper(); scrapeOnce(t, s, target) }
 	scrape()

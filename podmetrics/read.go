@@ -22,6 +22,8 @@ type Value struct {
 	Window time.Duration
 	// Pods is how many pods are in it.
 	Pods int
+	// Beyond says of a quantile that it is above the highest bucket, whose bound is the Value.
+	Beyond bool
 }
 
 // Read returns what a pod says to a query, over a window that ends with the newest sample. A gauge has no window. It returns an *Error where
@@ -197,22 +199,22 @@ func (m *mix) value(query Query) (Value, *Error) {
 	case asRatio:
 		v.Value = 1 - m.failed/m.count
 	case asQuantile:
-		v.Value, v.Count = quantile(m.quantile, m.buckets)
+		v.Value, v.Count, v.Beyond = quantile(m.quantile, m.buckets)
 	}
 	switch {
 	case v.Count == 0:
-		v.Value = 0
+		v.Value, v.Beyond = 0, false
 		return v, failure(ReasonNoRequests, "nothing was counted in the last %s that %s could be taken of", m.window.Round(time.Second), query)
 	case math.IsNaN(v.Value):
-		v.Value = 0
+		v.Value, v.Beyond = 0, false
 		return v, failure(ReasonWrongType, "%s has no buckets: a quantile can't be taken of a native histogram alone, so give it classic buckets too", m.sample)
 	}
 	return v, nil
 }
 
 // quantile returns the value that a share of what was counted does not exceed, and how much was counted. Within a bucket, values are taken to
-// be evenly spread; above the highest bound there is nothing to go by, and that bound is the result. It is NaN where there are no bounds.
-func quantile(share float64, buckets map[float64]float64) (value, count float64) {
+// be evenly spread; beyond the highest bound there is nothing to go by, and that bound is the result. It is NaN where there are no bounds.
+func quantile(share float64, buckets map[float64]float64) (value, count float64, beyond bool) {
 	type bucket struct{ bound, count float64 }
 	sorted := make([]bucket, 0, len(buckets))
 	for bound, n := range buckets {
@@ -229,16 +231,16 @@ func quantile(share float64, buckets map[float64]float64) (value, count float64)
 	for _, b := range sorted {
 		switch {
 		case math.IsInf(b.bound, 1):
-			return lower, count
+			return lower, count, true
 		case b.count >= rank && math.IsNaN(lower) && b.bound <= 0:
-			return b.bound, count
+			return b.bound, count, false
 		case b.count >= rank:
 			if math.IsNaN(lower) {
 				lower = 0
 			}
-			return lower + (b.bound-lower)*(rank-below)/(b.count-below), count
+			return lower + (b.bound-lower)*(rank-below)/(b.count-below), count, false
 		}
 		lower, below = b.bound, b.count
 	}
-	return lower, count
+	return lower, count, true
 }

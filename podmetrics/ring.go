@@ -20,6 +20,7 @@ func (s *sample) total(slot int) float64 {
 type ring struct {
 	samples []sample
 	next    int
+	size    int
 }
 
 func (r *ring) len() int { return len(r.samples) }
@@ -30,8 +31,20 @@ func (r *ring) back(i int) *sample {
 	return &r.samples[(r.next+n-1-i)%n]
 }
 
+// fit makes it one of another size, with the newest samples that fit.
+func (r *ring) fit(size int) {
+	newest := make([]sample, 0, min(size, r.len()))
+	for i := cap(newest) - 1; i >= 0; i-- {
+		newest = append(newest, *r.back(i))
+	}
+	r.samples, r.next, r.size = newest, len(newest)%size, size
+}
+
 // push adds a sample, which takes the place of the oldest once there are as many as fit.
 func (r *ring) push(at time.Time, totals []float64, size int) {
+	if r.size != size {
+		r.fit(size)
+	}
 	if len(r.samples) < size {
 		r.samples = append(r.samples, sample{at: at, totals: append(make([]float64, 0, len(totals)), totals...)})
 		r.next = len(r.samples) % size

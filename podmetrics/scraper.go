@@ -22,6 +22,9 @@ import (
 // staleAfter is how many intervals a sample is fresh for.
 const staleAfter = 3
 
+// slowShare is the part of the timeout that a scrape may take to count as quick. A hundred pods that take nearly all of it would hold all places.
+const slowShare = 4
+
 // clockSkew is by how much the clocks of two machines may differ.
 const clockSkew = time.Minute
 
@@ -32,7 +35,7 @@ type Options struct {
 	// Timeout is what a scrape may take from its first packet to the last; it can't be longer than Interval. Default: 2 s, or Interval where
 	// that is less.
 	Timeout time.Duration
-	// Keep is how far back a window may reach; a longer one is cut. Default: 2 min.
+	// Keep is how far back a window may reach; a longer one is cut. A sample of a histogram takes up to 1 KiB. Default: 2 min.
 	Keep time.Duration
 	// MaxBytes is the largest answer that is read, in bytes. Default: 4 MiB.
 	MaxBytes int64
@@ -42,8 +45,8 @@ type Options struct {
 	// MaxTotal is how many series all queries may take from all pods. Beyond, metrics with series that are new have no value. Default:
 	// 1,000,000, which is some 40 MB.
 	MaxTotal int
-	// Workers is how many pods are scraped at once. A quarter as many more scrape those whose last scrape timed out, so that pods which hang
-	// don't keep the others waiting. Default: 32.
+	// Workers is how many pods are scraped at once. A quarter as many more scrape those whose last scrape took more than a quarter of Timeout, so
+	// that pods which are slow or hang don't keep the others waiting. Default: 32.
 	Workers int
 	// AllowLoopback lets targets be on this machine, for programs that play pods. Default: false. No pod is there, and what listens there may
 	// trust whoever asks.
@@ -76,8 +79,10 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// samples is how many a ring has to hold to reach back as far as it should.
-func (o Options) samples() int { return int(o.Keep/o.Interval) + 2 }
+// samples is how many a ring has to hold to reach back so far.
+func (o Options) samples(keep time.Duration) int {
+	return int(min(cmp.Or(keep, o.Keep), o.Keep)/o.Interval) + 2
+}
 
 // gap is how old a sample may be that counts as fresh.
 func (o Options) gap() time.Duration { return staleAfter * o.Interval }
@@ -112,6 +117,8 @@ type Target struct {
 	Path string
 	// Queries are what Read and Sum may be asked of the pod.
 	Queries []Query
+	// Keep is how far back a window of theirs may reach; a longer one is cut. Default, and at most: that of the Options.
+	Keep time.Duration
 }
 
 // target is a pod that is being scraped.
@@ -124,6 +131,8 @@ type target struct {
 	tracks  map[string]*track
 	// dropped are tracks that nobody asks for any more, and that a scrape may yet be at.
 	dropped []*track
+	// samples is how many of them are kept.
+	samples int
 	// problem is why the newest scrape failed, and scraped when the newest ended.
 	problem *Error
 	scraped time.Time
@@ -140,8 +149,8 @@ type Scraper struct {
 	transport http.RoundTripper
 	metrics   *ownMetrics
 	room      *room
-	// healthy and hanging hold what a scrape works with. Who waits for one waits for his turn.
-	healthy, hanging chan *document
+	// quick and slow hold what a scrape works with. Who waits for one waits for his turn.
+	quick, slow chan *document
 
 	mu      sync.RWMutex
 	targets map[types.UID]*target
@@ -157,7 +166,7 @@ func New(options Options) (*Scraper, error) {
 	}
 	s := &Scraper{
 		options: options, transport: options.transport, metrics: newOwnMetrics(), room: newRoom(options.MaxSeries, options.MaxTotal),
-		healthy: documents(options.Workers), hanging: documents(max(1, options.Workers/4)),
+		quick: documents(options.Workers), slow: documents(max(1, options.Workers/4)),
 		targets: map[types.UID]*target{},
 	}
 	if s.transport == nil {
@@ -192,6 +201,8 @@ func (s *Scraper) Set(wanted Target) error {
 		return fmt.Errorf("pod %s: %s is no address of a pod", pod, wanted.Address)
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("pod %s: the path %q has to begin with a slash", pod, path)
+	case wanted.Keep < 0:
+		return fmt.Errorf("pod %s: Keep can't be negative", pod)
 	}
 	sources := map[string]source{}
 	for _, query := range wanted.Queries {
@@ -206,14 +217,14 @@ func (s *Scraper) Set(wanted Target) error {
 	if s.closed {
 		return errors.New("the scraper is closed")
 	}
-	request := newRequest(wanted.Address, path)
+	request, samples := newRequest(wanted.Address, path), s.options.samples(wanted.Keep)
 	if t := s.targets[pod.UID]; t != nil {
-		t.set(pod, request, sources, s.room)
+		t.set(pod, request, sources, samples, s.room)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &target{cancel: cancel}
-	t.set(pod, request, sources, s.room)
+	t.set(pod, request, sources, samples, s.room)
 	s.targets[pod.UID] = t
 	s.metrics.targets.Set(float64(len(s.targets)))
 	s.running.Go(func() { s.run(ctx, t, pod.UID) })
@@ -231,7 +242,7 @@ func (s *Scraper) mayDial(address netip.AddrPort) bool {
 func IsPodIP(ip netip.Addr) bool { return ip.Unmap().IsGlobalUnicast() }
 
 // set takes over what is wanted of the target.
-func (t *target) set(pod Pod, request *http.Request, sources map[string]source, r *room) {
+func (t *target) set(pod Pod, request *http.Request, sources map[string]source, samples int, r *room) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tracks := map[string]*track{}
@@ -257,7 +268,7 @@ func (t *target) set(pod Pod, request *http.Request, sources map[string]source, 
 			t.dropped = append(t.dropped, track)
 		}
 	}
-	t.pod, t.request, t.watch, t.tracks = pod, request, watch, tracks
+	t.pod, t.request, t.watch, t.tracks, t.samples = pod, request, watch, tracks, samples
 }
 
 // Remove forgets a target and all that was measured of it. A scrape of it that is under way is cut off. It is no mistake to remove what
@@ -294,24 +305,24 @@ func (s *Scraper) run(ctx context.Context, t *target, uid types.UID) {
 	timer := time.NewTimer(untilNext(time.Now(), phase, s.options.Interval))
 	defer timer.Stop()
 	defer t.end()
-	for hung := false; ; {
+	for turns := s.quick; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		turns := s.healthy
-		if hung {
-			turns = s.hanging
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case d := <-turns:
-			problem := s.scrape(ctx, t, d)
-			// Others that fail do so at once, and would wait for long among those that hang.
-			hung = problem != nil && problem.Reason == ReasonTimeout
+			began := time.Now()
+			s.scrape(ctx, t, d)
 			turns <- d
+			// Who fails at once would wait for long among those that hang.
+			turns = s.quick
+			if time.Since(began) > s.options.Timeout/slowShare {
+				turns = s.slow
+			}
 		}
 		timer.Reset(untilNext(time.Now(), phase, s.options.Interval))
 	}
@@ -341,10 +352,10 @@ func untilNext(now time.Time, phase, interval time.Duration) time.Duration {
 	return interval - (time.Duration(now.UnixNano())-phase)%interval
 }
 
-// scrape scrapes a target once, and returns what is wrong with it, if anything is.
-func (s *Scraper) scrape(ctx context.Context, t *target, d *document) *Error {
+// scrape scrapes a target once.
+func (s *Scraper) scrape(ctx context.Context, t *target, d *document) {
 	t.mu.Lock()
-	request, watch, pod := t.request, t.watch, t.pod
+	request, watch, pod, samples := t.request, t.watch, t.pod, t.samples
 	t.endDropped()
 	t.mu.Unlock()
 	for _, lines := range watch {
@@ -356,7 +367,7 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) *Error {
 	at := time.Now()
 	problem := s.fetch(ctx, request, watch, d)
 	if ctx.Err() != nil {
-		return nil // the target is gone, and nobody wants to know
+		return // the target is gone, and nobody wants to know
 	}
 	s.metrics.observe(time.Since(at), problem)
 	t.mu.Lock()
@@ -364,7 +375,7 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) *Error {
 	t.scraped, t.problem = at, nil
 	if problem != nil {
 		t.problem = problem.of(pod)
-		return t.problem
+		return
 	}
 	restarted := false
 	if start := watch[startName]; start.present {
@@ -374,10 +385,9 @@ func (s *Scraper) scrape(ctx context.Context, t *target, d *document) *Error {
 	for _, lines := range watch {
 		for _, track := range lines.tracks {
 			witness := watch[track.witness]
-			track.commit(at, s.options.samples(), restarted, witness != nil && witness.present && !d.otherwise, d.names)
+			track.commit(at, samples, restarted, witness != nil && witness.present && !d.otherwise, d.names)
 		}
 	}
-	return nil
 }
 
 // startedAgain reports whether a process, by when it says that it started, is another one than the one before, which was last heard of at a time.

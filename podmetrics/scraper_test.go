@@ -27,7 +27,8 @@ type answer struct {
 	status      int
 	contentType string
 	body        string
-	// hangs says that nothing comes at all.
+	// takes is how long it is until it comes, and hangs says that nothing comes at all.
+	takes time.Duration
 	hangs bool
 }
 
@@ -61,6 +62,13 @@ func (s *script) RoundTrip(request *http.Request) (*http.Response, error) {
 	if a.hangs {
 		<-request.Context().Done()
 		return nil, request.Context().Err()
+	}
+	if a.takes > 0 {
+		select {
+		case <-request.Context().Done():
+			return nil, request.Context().Err()
+		case <-time.After(a.takes):
+		}
 	}
 	status, contentType := a.status, a.contentType
 	if status == 0 {

@@ -14,6 +14,8 @@ const (
 	forgetAfter = 12
 	// maxBounds is how many different buckets the histograms of a metric may have in all.
 	maxBounds = 128
+	// searchEvery is how long names that come or go may take to show in what a missing one may have meant.
+	searchEvery = time.Minute
 	// maxValue is the largest value that counts: sums of any number of them are finite.
 	maxValue = 1e100
 )
@@ -78,8 +80,9 @@ type track struct {
 	ring   ring
 	// problem is why the newest scrape gave no sample.
 	problem *Error
-	// namesSeen is how much there was to choose from when problem was last told of a name that is missing.
+	// namesSeen is how much there was to choose from when a name was last searched for that people may have meant, and searched is when.
 	namesSeen int
+	searched  time.Time
 }
 
 func newTrack(s source, r *room) *track {
@@ -230,7 +233,7 @@ func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names 
 		}
 	}
 	t.forget()
-	t.problem = t.judge(witnessed, names)
+	t.problem = t.judge(at, witnessed, names)
 	if t.problem != nil {
 		if t.problem.Reason == ReasonTooManySeries && t.ring.len() == 0 {
 			t.end() // which counted nothing yet, and others may have room for theirs
@@ -268,7 +271,7 @@ func (t *track) commit(at time.Time, size int, restarted, witnessed bool, names 
 }
 
 // judge returns why the scrape that was under way gives no sample, if it doesn't.
-func (t *track) judge(witnessed bool, names []byte) *Error {
+func (t *track) judge(at time.Time, witnessed bool, names []byte) *Error {
 	switch {
 	case t.bad != nil:
 		return t.bad
@@ -277,11 +280,11 @@ func (t *track) judge(witnessed bool, names []byte) *Error {
 	case t.present:
 		return failure(ReasonNoSeries, "no series of %s has the labels %s", t.sample, t.selector)
 	}
-	// The search for what was meant takes longer than the scrape, and the answer is the same each time.
-	if t.problem != nil && t.problem.Reason == ReasonNoMetric && t.namesSeen == len(names) {
+	// The search for what was meant takes longer than the scrape. The answer is the same each time, unless a pod has other names each time.
+	if t.problem != nil && t.problem.Reason == ReasonNoMetric && (t.namesSeen == len(names) || at.Sub(t.searched) < searchEvery) {
 		return t.problem
 	}
-	t.namesSeen = len(names)
+	t.namesSeen, t.searched = len(names), at
 	likely := nearest(t.sample, string(names))
 	if len(likely) == 0 {
 		return failure(ReasonNoMetric, "it exposes no metric at all, and so no %s", t.sample)
