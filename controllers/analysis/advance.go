@@ -124,13 +124,17 @@ func count(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading R
 func judge(metric *v1alpha1.AnalysisMetric, reading Reading, result *v1alpha1.AnalysisMetricStatus) bool {
 	value := reading.Value.Value
 	result.Value, result.ActiveValue, result.Message = rounded(value), "", ""
-	if !within(metric.ThresholdRange, value) {
-		result.Message = fmt.Sprintf("%s has to be %s", result.Value, result.Threshold)
+	said := result.Value
+	if reading.Value.Beyond {
+		said = fmt.Sprintf("more than %s (the highest bucket of the histogram)", said)
+	}
+	if !within(metric.ThresholdRange, value, reading.Value.Beyond) {
+		result.Message = fmt.Sprintf("%s has to be %s", said, result.Threshold)
 	}
 	if metric.RatioToActive != nil {
 		result.ActiveValue = rounded(reading.Active.Value)
-		if !within(metric.RatioToActive, ratio(value, reading.Active.Value)) {
-			result.Message = fmt.Sprintf("%s, where the version that serves has %s, has to be %s", result.Value, result.ActiveValue, result.Threshold)
+		if !within(metric.RatioToActive, ratio(value, reading.Active.Value), reading.Value.Beyond) {
+			result.Message = fmt.Sprintf("%s, where the version that serves has %s, has to be %s", said, result.ActiveValue, result.Threshold)
 		}
 	}
 	return result.Message != ""

@@ -36,6 +36,11 @@ func against(v, active float64) Reading {
 	return Reading{Value: Sample{Value: v, Count: 100}, Active: Sample{Value: active, Count: 100}}
 }
 
+// beyond is a quantile above the highest bucket.
+func beyond(bound float64) Reading {
+	return Reading{Value: Sample{Value: bound, Count: 100, Beyond: true}}
+}
+
 func none(why string) Reading { return Reading{Value: Sample{Problem: why}} }
 
 // result is what a story about measurements is compared by.
@@ -102,6 +107,36 @@ var judged = map[string]course{
 		result{v1alpha1.AnalysisRunning, "3", 1, 0},
 		"1 of 3",
 	},
+	"a value below zero is at most five": {
+		only(v1alpha1.AnalysisMetric{Name: "offset", Type: v1alpha1.AnalysisMetricNamed, Metric: "clock_offset", ThresholdRange: &v1alpha1.ThresholdRange{Max: "5"}}),
+		[]Reading{value(-0.2), value(-1e9), value(0)},
+		result{v1alpha1.AnalysisSuccessful, "0", 3, 0},
+		"passed",
+	},
+	"a value below zero is not at least zero": {
+		only(v1alpha1.AnalysisMetric{Name: "offset", Type: v1alpha1.AnalysisMetricNamed, Metric: "clock_offset", ThresholdRange: &v1alpha1.ThresholdRange{Min: "0"}}),
+		[]Reading{value(-0.2)},
+		result{v1alpha1.AnalysisFailed, "-0.2", 1, 1},
+		"-0.2 has to be at least 0",
+	},
+	"beyond the highest bucket is not at most its bound": {
+		only(v1alpha1.AnalysisMetric{Name: "latency", Type: v1alpha1.AnalysisLatency, ThresholdRange: &v1alpha1.ThresholdRange{Max: "500m"}}),
+		[]Reading{beyond(0.5)},
+		result{v1alpha1.AnalysisFailed, "0.5", 1, 1},
+		"more than 0.5 (the highest bucket of the histogram) has to be at most 500m",
+	},
+	"beyond the highest bucket is at least its bound": {
+		only(v1alpha1.AnalysisMetric{Name: "latency", Type: v1alpha1.AnalysisLatency, ThresholdRange: &v1alpha1.ThresholdRange{Min: "500m"}}),
+		[]Reading{beyond(0.5)},
+		result{v1alpha1.AnalysisRunning, "0.5", 1, 0},
+		"1 of 3",
+	},
+	"beyond the highest bucket, where what serves is not": {
+		only(compared(atMost)),
+		[]Reading{{Value: beyond(0.5).Value, Active: Sample{Value: 0.4, Count: 100}}},
+		result{v1alpha1.AnalysisFailed, "0.5", 1, 1},
+		"more than 0.5 (the highest bucket of the histogram), where the version that serves has 0.4, has to be at most 1.5 times",
+	},
 	"a rate of nothing is a rate": {
 		only(v1alpha1.AnalysisMetric{Name: "traffic", Type: v1alpha1.AnalysisRequestRate, ThresholdRange: &v1alpha1.ThresholdRange{Min: "1"}}),
 		[]Reading{{}},
@@ -147,6 +182,12 @@ var lackingData = map[string]course{
 		[]Reading{{Value: Sample{Value: 1, Count: 100}, Active: Sample{Pending: true}}},
 		result{v1alpha1.AnalysisRunning, "", 0, 0},
 		"0 of 3",
+	},
+	"beyond the highest bucket, as what serves": {
+		only(compared(atMost)),
+		[]Reading{{Value: beyond(0.5).Value, Active: beyond(0.5).Value}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"both versions are above 0.5, the highest bucket of the histogram, so that they can't be compared: give it higher ones",
 	},
 	"not a number": {
 		only(success(min99)),
@@ -380,11 +421,16 @@ func TestRounded(t *testing.T) {
 func TestNumber(t *testing.T) {
 	t.Parallel()
 	for bound, want := range map[v1alpha1.Bound]float64{"0.99": 0.99, ".5": 0.5, "250m": 0.25, "10k": 10000, "3": 3, "1u": 1e-6} {
-		if got := number(bound, -1); math.Abs(got-want) > 1e-12 {
+		if got := number(bound); math.Abs(got-want) > 1e-12 {
 			t.Errorf("%s is %v, want %v", bound, got, want)
 		}
 	}
-	if got := number("", 7); got != 7 {
-		t.Errorf("a bound that is left out is %v", got)
+	if got := number("nonsense"); !math.IsNaN(got) {
+		t.Errorf("nonsense is %v", got)
+	}
+	for _, bounds := range []v1alpha1.ThresholdRange{{Min: "nonsense"}, {Max: "nonsense"}} {
+		if within(&bounds, 1, false) {
+			t.Errorf("something is within %+v", bounds)
+		}
 	}
 }

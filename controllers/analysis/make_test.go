@@ -112,7 +112,7 @@ type said struct {
 	forgotten int
 }
 
-func (s *said) Watch(_ types.NamespacedName, pods []Pod, _ []v1alpha1.AnalysisMetric) error {
+func (s *said) Watch(_ types.NamespacedName, pods []Pod, _ *v1alpha1.AnalysisRun) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watched = nil

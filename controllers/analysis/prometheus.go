@@ -60,7 +60,7 @@ func NewPrometheus(address string) (*Prometheus, error) {
 }
 
 // Watch implements Source. Prometheus knows itself what it scrapes.
-func (*Prometheus) Watch(types.NamespacedName, []Pod, []v1alpha1.AnalysisMetric) error { return nil }
+func (*Prometheus) Watch(types.NamespacedName, []Pod, *v1alpha1.AnalysisRun) error { return nil }
 
 // Forget implements Source.
 func (*Prometheus) Forget(types.NamespacedName) {}

@@ -28,6 +28,8 @@ type Sample struct {
 	Value float64
 	// Count is how many requests, or observations, it was made of, where it was made of any.
 	Count float64
+	// Beyond says of a quantile that it is above the highest bucket of the histogram, whose bound Value is.
+	Beyond bool
 	// Problem says why there is no value, or is "". It is the same for as long as the cause is.
 	Problem string
 	// Pending says that there is none because nobody has measured for long enough, which takes a few seconds.
@@ -53,6 +55,9 @@ func lacking(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading
 	if problem := lack(run, metric, reading.Active); problem != "" {
 		return "of the version that serves: " + problem
 	}
+	if reading.Value.Beyond && reading.Active.Beyond {
+		return fmt.Sprintf("both versions are above %s, the highest bucket of the histogram, so that they can't be compared: give it higher ones", rounded(reading.Value.Value))
+	}
 	return ""
 }
 
@@ -75,13 +80,16 @@ func takesSamples(metric *v1alpha1.AnalysisMetric) bool {
 	return metric.Type == v1alpha1.AnalysisSuccessRate || metric.Type == v1alpha1.AnalysisLatency || metric.Quantile != ""
 }
 
-// within reports whether a value is within bounds.
-func within(bounds *v1alpha1.ThresholdRange, value float64) bool {
-	if bounds == nil {
+// within reports whether a value is within bounds. One beyond the highest bucket may be any that is greater.
+func within(bounds *v1alpha1.ThresholdRange, value float64, beyond bool) bool {
+	switch {
+	case bounds == nil:
 		return true
+	case bounds.Min != "" && !(value >= (1-tolerance)*number(bounds.Min)):
+		return false
+	default:
+		return bounds.Max == "" || !beyond && value <= (1+tolerance)*number(bounds.Max)
 	}
-	least, most := number(bounds.Min, 0), number(bounds.Max, math.Inf(1))
-	return value >= least-tolerance*least && (math.IsInf(most, 1) || value <= most+tolerance*most)
 }
 
 // ratio divides a value by that of the version that serves. Nothing and nothing are the same.
@@ -96,11 +104,11 @@ func ratio(value, active float64) float64 {
 	}
 }
 
-// number returns the number that a bound stands for.
-func number(bound v1alpha1.Bound, otherwise float64) float64 {
+// number returns the number that a bound stands for: the API takes nothing else.
+func number(bound v1alpha1.Bound) float64 {
 	quantity, err := resource.ParseQuantity(string(bound))
 	if err != nil {
-		return otherwise // it is left out: the API takes nothing else
+		return math.NaN() // which nothing is within
 	}
 	return quantity.AsApproximateFloat64()
 }

@@ -98,7 +98,7 @@ func (r *Runner) Judge(ctx context.Context, gs *v1alpha1.GinService, serving str
 	for _, subject := range subjects {
 		watched = append(watched, subject.Pods...)
 	}
-	if err := r.options.Source.Watch(key, watched, s.run.Metrics); err != nil {
+	if err := r.options.Source.Watch(key, watched, s.run); err != nil {
 		return rollout.Verdict{}, fmt.Errorf("measuring pods: %w", err)
 	}
 	r.warm(gs, s, run, subjects[0].Pods)

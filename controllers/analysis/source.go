@@ -35,8 +35,8 @@ type Subject struct {
 
 // Source measures what the pods of a colour do.
 type Source interface {
-	// Watch has it measure pods of a GinService from now on, by these metrics, and no others. It can be called again and again.
-	Watch(service types.NamespacedName, pods []Pod, metrics []v1alpha1.AnalysisMetric) error
+	// Watch has it measure pods of a GinService from now on, for an analysis, and no others. It can be called again and again.
+	Watch(service types.NamespacedName, pods []Pod, run *v1alpha1.AnalysisRun) error
 	// Measure returns what the pods of a colour say to a metric, all together, over a window that ends now. It returns when ctx ends.
 	Measure(ctx context.Context, subject Subject, metric *v1alpha1.AnalysisMetric, window time.Duration) Sample
 	// Forget ends what Watch began for a GinService.
@@ -59,19 +59,20 @@ func NewPods(scraper *podmetrics.Scraper) *Pods {
 }
 
 // Watch implements Source. It fails for pods that can't be scraped, and watches the others.
-func (p *Pods) Watch(service types.NamespacedName, pods []Pod, metrics []v1alpha1.AnalysisMetric) error {
-	queries := make([]podmetrics.Query, len(metrics))
-	for i := range metrics {
-		queries[i] = queryOf(&metrics[i])
+func (p *Pods) Watch(service types.NamespacedName, pods []Pod, run *v1alpha1.AnalysisRun) error {
+	queries := make([]podmetrics.Query, len(run.Metrics))
+	for i := range run.Metrics {
+		queries[i] = queryOf(&run.Metrics[i])
 	}
+	keep := seconds(run.WindowSeconds, defaultWindow)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, after := p.watched[service], map[types.UID]string{}
 	var failures []error
 	for _, pod := range pods {
-		wanted := fmt.Sprint(pod.Metrics, queries)
+		wanted := fmt.Sprint(pod.Metrics, queries, keep)
 		if before[pod.UID] != wanted {
-			if err := p.scraper.Set(podmetrics.Target{Pod: pod.Pod, Address: pod.Metrics, Queries: queries}); err != nil {
+			if err := p.scraper.Set(podmetrics.Target{Pod: pod.Pod, Address: pod.Metrics, Queries: queries, Keep: keep}); err != nil {
 				failures = append(failures, err)
 				continue
 			}
@@ -98,7 +99,7 @@ func (p *Pods) Forget(service types.NamespacedName) {
 }
 
 // Measure implements Source. Pods that have just become ready are left out until they have been scraped twice; of the others, more than half have to
-// answer: what a few say is not what the version does.
+// answer: what a few say is not what the version does. What adds up takes all pods: the sum of some would look like less than there is.
 func (p *Pods) Measure(_ context.Context, subject Subject, metric *v1alpha1.AnalysisMetric, window time.Duration) Sample {
 	uids := make([]types.UID, len(subject.Pods))
 	for i := range subject.Pods {
@@ -107,7 +108,8 @@ func (p *Pods) Measure(_ context.Context, subject Subject, metric *v1alpha1.Anal
 	if len(uids) == 0 {
 		return Sample{Problem: "no pod is ready"}
 	}
-	value, problems := p.scraper.Sum(uids, queryOf(metric), window)
+	query := queryOf(metric)
+	value, problems := p.scraper.Sum(uids, query, window)
 	var whole *podmetrics.Error
 	var silent []*podmetrics.Error
 	for _, problem := range problems {
@@ -119,14 +121,14 @@ func (p *Pods) Measure(_ context.Context, subject Subject, metric *v1alpha1.Anal
 		}
 	}
 	switch {
-	case len(silent) > 0 && len(silent) >= value.Pods:
+	case len(silent) > 0 && (query.Adds() || len(silent) >= value.Pods):
 		return Sample{Problem: explain(silent[0])}
 	case whole != nil:
 		return Sample{Problem: explain(whole)}
-	case value.Pods == 0:
+	case value.Pods == 0, query.Adds() && value.Pods < len(uids):
 		return Sample{Pending: true}
 	}
-	return Sample{Value: value.Value, Count: value.Count}
+	return Sample{Value: value.Value, Count: value.Count, Beyond: value.Beyond}
 }
 
 // explain puts what the scraper says into words that stay the same while its cause does.

@@ -62,6 +62,7 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	subject := Subject{Namespace: "shop", Service: "hello", Color: v1alpha1.Green, Pods: pods}
 	rate := success(v1alpha1.ThresholdRange{Min: "0.99"})
 	latency := v1alpha1.AnalysisMetric{Name: "latency", Type: v1alpha1.AnalysisLatency}
+	traffic := v1alpha1.AnalysisMetric{Name: "traffic", Type: v1alpha1.AnalysisRequestRate}
 	missing := v1alpha1.AnalysisMetric{Name: "missing", Type: v1alpha1.AnalysisMetricNamed, Metric: "no_such_metric"}
 	measure := func(metric v1alpha1.AnalysisMetric) Sample {
 		return source.Measure(t.Context(), subject, &metric, time.Minute)
@@ -69,7 +70,7 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 
 	one.has(1000, 1000) // long ago
 	other.has(0, 0)
-	if err := source.Watch(key, pods, []v1alpha1.AnalysisMetric{rate, latency, missing}); err != nil {
+	if err := source.Watch(key, pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := measure(rate); !got.Pending {
@@ -83,6 +84,9 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	one.has(1095, 1005)
 	other.has(95, 5)
 	eventually(t, "200 requests", func() bool { return measure(rate).Count == 200 })
+	if got := measure(traffic); got.Count != 200 || got.Value <= 0 {
+		t.Errorf("the traffic is %+v", got)
+	}
 	if got := measure(rate).Value; got < 0.9499 || got > 0.9501 {
 		t.Errorf("the success rate is %v", got)
 	}
@@ -100,16 +104,31 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	// One of two is not enough to go by.
 	other.fail(http.StatusInternalServerError)
 	eventually(t, "problem of the pod that fails", func() bool { return strings.Contains(measure(rate).Problem, "pod shop/other: it answers /metrics") })
+	third := serve(t, "third")
+	subject.Pods = []Pod{one.Pod, other.Pod, third.Pod}
+	if err := source.Watch(key, subject.Pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
+		t.Fatal(err)
+	}
+	// One of three may be silent where it is about a share, and not where all are added up.
+	eventually(t, "a ratio of the other two", func() bool { return measure(rate).Problem == "" })
+	if got := measure(traffic); !strings.Contains(got.Problem, "pod shop/other: it answers /metrics") {
+		t.Errorf("the traffic of two of three is that of all: %+v", got)
+	}
 
 	// It is replaced, and its successor does not count before it has been scraped twice.
 	successor := serve(t, "successor")
 	subject.Pods = []Pod{one.Pod, successor.Pod}
-	if err := source.Watch(key, subject.Pods, []v1alpha1.AnalysisMetric{rate, latency, missing}); err != nil {
+	if err := source.Watch(key, subject.Pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := measure(rate); got.Count != 100 || got.Problem != "" {
 		t.Errorf("without the pod that is gone: %+v", got)
 	}
+	// The traffic of one is not what both have.
+	if got := measure(traffic); !got.Pending {
+		t.Errorf("the traffic of one of two is that of both: %+v", got)
+	}
+	eventually(t, "traffic of both", func() bool { return !measure(traffic).Pending })
 	source.Forget(key)
 	if got := measure(rate); !got.Pending {
 		t.Errorf("after it is forgotten: %+v", got)
@@ -131,7 +150,7 @@ func TestNothingIsKeptOfWhatIsForgotten(t *testing.T) {
 		key := types.NamespacedName{Namespace: "shop", Name: fmt.Sprintf("hello-%d", service)}
 		for rollout := range 3 {
 			pod := Pod{Pod: podmetrics.Pod{UID: types.UID(fmt.Sprintf("%d-%d", service, rollout))}, Metrics: netip.MustParseAddrPort("10.0.0.1:9090")}
-			if err := source.Watch(key, []Pod{pod}, metrics); err != nil {
+			if err := source.Watch(key, []Pod{pod}, &v1alpha1.AnalysisRun{Metrics: metrics}); err != nil {
 				t.Fatal(err)
 			}
 		}

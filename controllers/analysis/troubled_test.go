@@ -83,7 +83,7 @@ func TestPodsInTrouble(t *testing.T) {
 			address := netip.MustParseAddrPort(server.Listener.Addr().String())
 			pod := Pod{Pod: podmetrics.Pod{Namespace: "shop", Name: "hello-1", UID: "uid"}, HTTP: address, Metrics: address}
 			run, source := only(tc.metric), NewPods(scraper)
-			if err := source.Watch(types.NamespacedName{Namespace: "shop", Name: "hello"}, []Pod{pod}, run.Metrics); err != nil {
+			if err := source.Watch(types.NamespacedName{Namespace: "shop", Name: "hello"}, []Pod{pod}, run); err != nil {
 				t.Fatal(err)
 			}
 			var status *v1alpha1.AnalysisStatus
