@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -133,6 +134,7 @@ func TestGlobalsAreSetUnlessLocal(t *testing.T) {
 		otel.SetTextMapPropagator(propagator)
 		otel.SetErrorHandler(handler)
 	}()
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator()) // another test may have set one
 	to := newCollector(t, nil)
 	local, _ := start(t, to.URL)
 	if otel.GetTracerProvider() == local.Provider() || len(otel.GetTextMapPropagator().Fields()) > 0 {
