@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -253,8 +255,8 @@ func clocked(record *v1alpha1.RolloutStatus) string {
 // scalingDisabled is the reason that an autoscaler gives where there are to be no pods, but for a zero that it has gone to by itself.
 const scalingDisabled = "ScalingDisabled"
 
-// autoscaling repeats what the autoscaler reports. Its message may change with every measurement: of those with the same reason, the
-// first one is kept.
+// autoscaling repeats what the autoscaler reports. Its message may change with every measurement: of those that differ in numbers alone, the first
+// one is kept.
 func (c *conditions) autoscaling() metav1.Condition {
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionAutoscalingActive, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonAutoscalingUnknown,
@@ -276,10 +278,20 @@ func (c *conditions) autoscaling() metav1.Condition {
 		condition.Message = "replicas is 0, and the HorizontalPodAutoscaler did not set that, so it pauses: scale to one or more to have it go on"
 	}
 	before := apimeta.FindStatusCondition(c.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive)
-	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason {
+	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason &&
+		withoutDigits(before.Message) == withoutDigits(condition.Message) {
 		condition.Message = before.Message
 	}
 	return condition
+}
+
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // scalingActive returns the condition in which an autoscaler reports whether it can measure what it scales on, or nil.

@@ -242,13 +242,22 @@ func TestStatusKeepsWhatTheAutoscalerSaidFirst(t *testing.T) {
 	change := situations()["the autoscaler can't measure"].change
 	s := newSituation(change)
 	s.o.gs.Status = *s.status()
-	s.o.hpa.Status.Conditions[0].Message = "no metrics, for the second time"
+	s.o.hpa.Status.Conditions[0].Message = "no metrics for 15s"
+	s.o.gs.Status = *s.status()
+	s.o.hpa.Status.Conditions[0].Message = "no metrics for 5s"
 	if second := s.status(); !equality.Semantic.DeepEqual(&s.o.gs.Status, second) {
 		t.Error(cmp.Diff(&s.o.gs.Status, second))
 	}
-	s.o.hpa.Status.Conditions[0].Reason = "FailedGetResourceMetric"
-	if condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionAutoscalingActive); !strings.HasSuffix(condition.Message, "second time") {
-		t.Errorf("another reason comes with the message %q", condition.Message)
+	// Another cause may have the same reason, and another reason the same words.
+	for _, next := range []struct{ reason, message string }{
+		{s.o.hpa.Status.Conditions[0].Reason, "the pods answer with 404"}, {"FailedGetResourceMetric", "the pods answer with 503"},
+	} {
+		s.o.hpa.Status.Conditions[0].Reason, s.o.hpa.Status.Conditions[0].Message = next.reason, next.message
+		s.o.gs.Status = *s.status()
+		condition := apimeta.FindStatusCondition(s.o.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive)
+		if condition.Reason != next.reason || condition.Message != next.message {
+			t.Errorf("the condition has the reason %s and the message %q, want %+v", condition.Reason, condition.Message, next)
+		}
 	}
 }
 
