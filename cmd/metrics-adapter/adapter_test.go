@@ -82,7 +82,7 @@ func pod(name string, color v1alpha1.Color, changes ...func(*corev1.Pod)) *corev
 
 func notReady(p *corev1.Pod) { p.Status.Conditions[1].Status = corev1.ConditionFalse }
 
-func newClient(t *testing.T, objects ...client.Object) client.Client {
+func newClient(t *testing.T, objects ...client.Object) client.WithWatch {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {

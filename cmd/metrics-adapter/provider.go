@@ -35,19 +35,39 @@ var (
 	ginServices = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "ginservices"}
 )
 
-// maxThousandths bounds a value. The autoscaler adds those of all pods up in 64 bits: beyond, they would come out negative, and take pods away.
+// maxThousandths bounds a value. The autoscaler adds those of all pods up in 64 bits: beyond, those of two thousand pods would come out negative, and take
+// pods away.
 const maxThousandths = 1 << 52
 
 // maxTargets bounds a value too, by how many times what the autoscaler aims at it may be. The autoscaler reckons with numbers of pods in 32 bits:
-// beyond, they would come out negative as well. There are ten thousand pods at most, and each may have so much.
+// beyond, they would come out negative as well. There are maxPods pods at most, and each may have so much.
 const maxTargets = 100_000
 
-// serviceIndex is the index of pods by the name of their GinService.
+// maxPods is how many pods a GinService may have.
+const maxPods = 10_000
+
+// serviceIndex is the index of pods by the UID of their GinService, which every selector of an autoscaler has.
 const serviceIndex = "service"
 
 // indexByService returns what a pod is found by in the index.
 func indexByService(pod client.Object) []string {
-	return []string{pod.GetLabels()[v1alpha1.LabelInstance]}
+	return []string{pod.GetLabels()[v1alpha1.LabelUID]}
+}
+
+// listPods lists pods of a namespace. There may be a thousand of other GinServices, and to look through them would take longer than all else.
+// Nothing may be written to what is listed: copies of a hundred pods are most of what an answer would cost.
+func (p *provider) listPods(ctx context.Context, namespace string, selector labels.Selector) ([]corev1.Pod, error) {
+	options := []client.ListOption{client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}, client.UnsafeDisableDeepCopy}
+	if uid, named := selector.RequiresExactMatch(v1alpha1.LabelUID); named {
+		options = append(options, client.MatchingFields{serviceIndex: uid})
+	}
+	var list corev1.PodList
+	if err := p.client.List(ctx, &list, options...); err != nil {
+		return nil, err
+	}
+	// In order, so that an answer that is an error does not differ from one time to the next.
+	slices.SortFunc(list.Items, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return list.Items, nil
 }
 
 // maxReasons is how many pods an error tells the reason of.
@@ -94,52 +114,66 @@ func (p *provider) ofPod(ctx context.Context, name types.NamespacedName, query p
 	} else if err != nil {
 		return nil, fmt.Errorf("reading pod %s: %w", name, err)
 	}
-	bound, err := p.boundOfPod(ctx, &pod, query)
+	aims, err := p.aimsOfPod(ctx, &pod, query)
 	if err != nil {
 		return nil, err
 	}
-	value, err := p.value(&pod, query, bound)
+	value, err := p.value(&pod, query, aims)
 	if err != nil {
 		return nil, notFound("%v", err)
 	}
 	return value, nil
 }
 
-// boundOfPod returns what a pod's value has to be less than, in thousandths.
-func (p *provider) boundOfPod(ctx context.Context, pod *corev1.Pod, query podmetrics.Query) (float64, error) {
+// aims are the least and the most of what autoscalers aim at with a metric, in thousandths, or 0 where nobody is known to.
+type aims struct{ least, most float64 }
+
+// add adds what a GinService aims at, if it has that wish.
+func (a *aims) add(gs *v1alpha1.GinService, asked wish) {
+	wishes, _ := wishesOf(gs) // the reconciler tells of those that are refused
+	for _, w := range wishes {
+		if target := float64(w.target); target > 0 && w.service == asked.service && w.ofService == asked.ofService && w.query.String() == asked.query.String() {
+			if a.least == 0 || target < a.least {
+				a.least = target
+			}
+			a.most = max(a.most, target)
+		}
+	}
+}
+
+// limit returns the most that a value may be, in thousandths, and whether one that is greater may be taken for that: all who aim at it then want as
+// many pods as there may be.
+func (a *aims) limit() (most float64, enough bool) {
+	if a.least == 0 {
+		return maxThousandths, false
+	}
+	most = min(maxThousandths, maxTargets*a.least)
+	return most, most >= maxPods*a.most
+}
+
+// aimsOfPod returns what the autoscaler of a pod's GinService aims at.
+func (p *provider) aimsOfPod(ctx context.Context, pod *corev1.Pod, query podmetrics.Query) (a aims, err error) {
 	key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[v1alpha1.LabelInstance]}
 	var gs v1alpha1.GinService
 	if err := p.client.Get(ctx, key, &gs); apierrors.IsNotFound(err) {
-		return maxThousandths, nil
+		return a, nil
 	} else if err != nil {
-		return 0, fmt.Errorf("reading GinService %s: %w", key, err)
+		return a, fmt.Errorf("reading GinService %s: %w", key, err)
 	}
-	return boundBy(maxThousandths, &gs, wish{query: query, service: gs.Name}), nil
+	a.add(&gs, wish{query: query, service: gs.Name})
+	return a, nil
 }
 
-// boundOfService returns what the value of all pods of a GinService has to be less than, in thousandths. Who asks isn't known, so it goes by the
-// GinService that aims at the least.
-func (p *provider) boundOfService(ctx context.Context, gs *v1alpha1.GinService, query podmetrics.Query) (float64, error) {
+// aimsAtService returns what all aim at that scale on a GinService: who asks isn't known.
+func (p *provider) aimsAtService(ctx context.Context, gs *v1alpha1.GinService, query podmetrics.Query) (a aims, err error) {
 	var list v1alpha1.GinServiceList
 	if err := p.client.List(ctx, &list, client.InNamespace(gs.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return 0, fmt.Errorf("listing the GinServices of namespace %s: %w", gs.Namespace, err)
+		return a, fmt.Errorf("listing the GinServices of namespace %s: %w", gs.Namespace, err)
 	}
-	bound := float64(maxThousandths)
 	for i := range list.Items {
-		bound = boundBy(bound, &list.Items[i], wish{query: query, service: gs.Name, ofService: true})
+		a.add(&list.Items[i], wish{query: query, service: gs.Name, ofService: true})
 	}
-	return bound, nil
-}
-
-// boundBy lowers a bound to what a GinService that has a wish allows.
-func boundBy(bound float64, gs *v1alpha1.GinService, asked wish) float64 {
-	wishes, _ := wishesOf(gs) // the reconciler tells of those that are refused
-	for _, w := range wishes {
-		if w.target > 0 && w.service == asked.service && w.ofService == asked.ofService && w.query.String() == asked.query.String() {
-			bound = min(bound, maxTargets*float64(w.target))
-		}
-	}
-	return bound
+	return a, nil
 }
 
 // ofService returns what the ready pods of the colour that serves say together. With a pod that says nothing the sum would be too small, and the
@@ -155,15 +189,14 @@ func (p *provider) ofService(ctx context.Context, name types.NamespacedName, que
 	if err != nil || selector.Empty() {
 		return nil, notFound("GinService %s has no pods yet", name)
 	}
-	var list corev1.PodList
-	if err := p.client.List(ctx, &list, client.InNamespace(name.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+	all, err := p.listPods(ctx, name.Namespace, selector)
+	if err != nil {
 		return nil, fmt.Errorf("listing the pods of GinService %s: %w", name, err)
 	}
-	sortByName(list.Items)
 	var uids []types.UID
-	for i := range list.Items {
-		if _, ok := targetOf(&gs, &list.Items[i]); ok {
-			uids = append(uids, list.Items[i].UID)
+	for i := range all {
+		if _, ok := targetOf(&gs, &all[i]); ok {
+			uids = append(uids, all[i].UID)
 		}
 	}
 	if len(uids) == 0 && ptr.Deref(gs.Spec.Replicas, 1) != 0 {
@@ -183,18 +216,13 @@ func (p *provider) ofService(ctx context.Context, name types.NamespacedName, que
 	if len(uids) == 0 {
 		measured.Time = p.clock.Now()
 	}
-	bound, err := p.boundOfService(ctx, &gs, query)
+	aims, err := p.aimsAtService(ctx, &gs, query)
 	if err != nil {
 		return nil, err
 	}
 	return metricValue(custom_metrics.ObjectReference{
 		Kind: resources.Kind, APIVersion: resources.APIVersion, Namespace: gs.Namespace, Name: gs.Name, UID: gs.UID,
-	}, query, measured, bound)
-}
-
-// sortByName brings pods into an order, so that an answer that is an error does not differ from one time to the next.
-func sortByName(pods []corev1.Pod) {
-	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	}, query, measured, aims)
 }
 
 // shortened lists the first reasons, and says how many there are besides.
@@ -212,31 +240,24 @@ func (p *provider) GetMetricBySelector(
 	if info.GroupResource != pods || !info.Namespaced {
 		return nil, customprovider.NewMetricNotFoundForSelectorError(info.GroupResource, info.Metric, "", selector)
 	}
-	var list corev1.PodList
-	// Nothing is written to them, and copies of a hundred pods are most of what an answer would cost.
-	options := []client.ListOption{client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}, client.UnsafeDisableDeepCopy}
-	// The selector of an autoscaler names its GinService, and there may be a thousand other pods in the namespace.
-	if service, named := selector.RequiresExactMatch(v1alpha1.LabelInstance); named {
-		options = append(options, client.MatchingFields{serviceIndex: service})
-	}
-	if err := p.client.List(ctx, &list, options...); err != nil {
+	all, err := p.listPods(ctx, namespace, selector)
+	if err != nil {
 		return nil, fmt.Errorf("listing the pods of namespace %s: %w", namespace, err)
 	}
-	sortByName(list.Items)
 	query := podmetrics.Query{Name: info.Metric, Selector: metricSelector}
 	values := &custom_metrics.MetricValueList{}
 	var reasons []string
-	bounds := map[string]float64{}
-	for i := range list.Items {
-		service := list.Items[i].Labels[v1alpha1.LabelInstance]
-		if _, known := bounds[service]; !known {
-			bound, err := p.boundOfPod(ctx, &list.Items[i], query)
-			if err != nil {
+	known := map[string]aims{}
+	for i := range all {
+		service := all[i].Labels[v1alpha1.LabelInstance]
+		of, found := known[service]
+		if !found {
+			if of, err = p.aimsOfPod(ctx, &all[i], query); err != nil {
 				return nil, err
 			}
-			bounds[service] = bound
+			known[service] = of
 		}
-		value, err := p.value(&list.Items[i], query, bounds[service])
+		value, err := p.value(&all[i], query, of)
 		if err == nil {
 			values.Items = append(values.Items, *value)
 			continue
@@ -253,7 +274,7 @@ func (p *provider) GetMetricBySelector(
 		return nil, notFound("no pod has a value of %s: %s", query, shortened(reasons))
 	}
 	return nil, notFound("no pod is scraped for %s: of %d pods with the labels %s none is ready, or no GinService has this metric in autoscaling.metrics with type Pods",
-		query, len(list.Items), selector)
+		query, len(all), selector)
 }
 
 // ListAllMetrics returns what the pods of all GinServices are asked for.
@@ -277,8 +298,8 @@ func (p *provider) ListAllMetrics() []customprovider.CustomMetricInfo {
 	return slices.SortedFunc(maps.Keys(known), func(a, b customprovider.CustomMetricInfo) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// value returns what a pod says to a query, which has to be less than a bound, in thousandths.
-func (p *provider) value(pod *corev1.Pod, query podmetrics.Query, bound float64) (*custom_metrics.MetricValue, error) {
+// value returns what a pod says to a query.
+func (p *provider) value(pod *corev1.Pod, query podmetrics.Query, at aims) (*custom_metrics.MetricValue, error) {
 	measured, err := p.reader.Read(pod.UID, query, p.window)
 	if err != nil {
 		return nil, err
@@ -286,7 +307,7 @@ func (p *provider) value(pod *corev1.Pod, query podmetrics.Query, bound float64)
 	if latest, err := p.reader.Read(pod.UID, query, p.interval); err == nil && leaps(query, measured, latest) {
 		measured = latest
 	}
-	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured, bound)
+	return metricValue(custom_metrics.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, query, measured, at)
 }
 
 // leastGrown is how much has to be counted between two scrapes for a rate to be told from them: twice a few come by chance.
@@ -299,17 +320,22 @@ func leaps(query podmetrics.Query, measured, latest podmetrics.Value) bool {
 	return query.Adds() && measured.Window > 0 && latest.Count >= leastGrown && latest.Value >= 2*measured.Value
 }
 
-// metricValue returns what was measured in the form of the API, or an error if it isn't less than a bound, in thousandths.
-func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value, bound float64) (*custom_metrics.MetricValue, error) {
+// metricValue returns what was measured in the form of the API, or an error if the autoscaler can't reckon with it. One that is too great is made as
+// great as it may be: who has so much to do gets all pods that there may be.
+func metricValue(of custom_metrics.ObjectReference, query podmetrics.Query, measured podmetrics.Value, at aims) (*custom_metrics.MetricValue, error) {
 	// The API counts in thousandths.
 	thousandths := math.Round(1000 * measured.Value)
 	// Many a gauge is -1 while it knows nothing, and an autoscaler would take pods away for that.
 	if thousandths < 0 {
 		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with less than 0", of.Kind, of.Namespace, of.Name, query, measured.Value)
 	}
-	// Not a number is refused as well.
-	if !(thousandths < bound) {
-		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with %g or more", of.Kind, of.Namespace, of.Name, query, measured.Value, bound/1000)
+	most, enough := at.limit()
+	switch {
+	case thousandths <= most:
+	case thousandths > most && enough:
+		thousandths = most
+	default: // also what is no number
+		return nil, notFound("%s %s/%s: its %s is %g, and the autoscaler can't reckon with more than %g", of.Kind, of.Namespace, of.Name, query, measured.Value, most/1000)
 	}
 	value := &custom_metrics.MetricValue{
 		DescribedObject: of,
