@@ -119,7 +119,7 @@ type BlueGreen struct {
 	Analysis *Analysis `json:"analysis,omitempty"`
 
 	// postPromotionAnalysis measures a new version once it alone serves. Until it has passed, the old colour keeps its pods, also beyond
-	// scaleDownDelaySeconds; traffic goes straight back there where it fails. Default: none.
+	// scaleDownDelaySeconds, and has at least as many as serve; traffic goes straight back there where it fails. Default: none.
 	// +optional
 	PostPromotionAnalysis *AnalysisRun `json:"postPromotionAnalysis,omitempty"`
 }

@@ -104,7 +104,18 @@ func checkOther(expect func(bool, string), o rollout.Observed, plan rollout.Plan
 	expect(kept || !lastHealthy, "the other colour loses pods though it has the last healthy ones")
 	expect(kept || o.ActiveEndpoints[other] == 0, "the other colour loses pods though the EndpointSlices still send it traffic")
 	expect(kept || !o.Both, "the other colour loses pods though the active Service selects it")
+	expect(!waysBack(o, plan, live) || target.Revision == live.Revision && target.Replicas >= max(live.Replicas, plan.Serving),
+		"what serves is measured, and there are fewer pods to go back to than serve")
 	expect(plan.Both || !o.Both || serving.Available > 0 || live.Available == 0, "the active Service is left with a colour that has no ready pods")
+}
+
+// waysBack reports whether traffic goes back to the other colour if what serves measures badly.
+func waysBack(o rollout.Observed, plan rollout.Plan, other rollout.Color) bool {
+	record := plan.Rollout
+	measured := o.Spec.Strategy.BlueGreen.PostPromotionAnalysis != nil && o.Spec.Strategy.Type != v1alpha1.StrategyRollingUpdate &&
+		o.Verdict.Promoted && o.Verdict.Outcome == rollout.Analyzing && o.Rollout != nil && same(o.Rollout.StartedAt, record.StartedAt)
+	hasServed := record.ReadyAt != nil || record.WarmRevision != "" && record.WarmRevision == other.Revision
+	return measured && hasServed && !record.Rollback && record.Step == v1alpha1.StepDraining && other.Replicas > 0
 }
 
 // checkWorld checks what must be true of the world at every moment.
@@ -200,7 +211,7 @@ func (w *world) decided() bool {
 // what was done.
 func (w *world) checkIdempotence(before rollout.Observed, plan rollout.Plan) {
 	w.t.Helper()
-	if w.waitsForNothing(before, plan) {
+	if w.waitsForNothing(before, plan) || w.observe().Verdict.Outcome != before.Verdict.Outcome { // an analysis of what serves begins with the approval
 		return
 	}
 	again := rollout.Compute(w.observe())
@@ -269,6 +280,8 @@ func (w *world) waitsForApproval() bool {
 	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted && !w.observe().Restart
 	record := w.status.rollout
 	switch {
+	case w.verdicts[w.wanted] == rollout.Analyzing && record.Step == v1alpha1.StepDraining:
+		return w.blueGreen().PostPromotionAnalysis != nil
 	case w.verdicts[w.wanted] == rollout.Analyzing:
 		return record.Step == v1alpha1.StepWaitingForPromotion || record.Step == v1alpha1.StepDeploying && record.ReadyAt != nil && w.faulty[w.wanted]
 	case record.Step != v1alpha1.StepWaitingForPromotion:

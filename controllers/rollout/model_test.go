@@ -35,6 +35,9 @@ var modelSettings = map[string]func(w *world){
 	"automatic after a while, autoscaled": func(w *world) { w.blueGreen().AutoPromotionSeconds = new(int32(30)); autoscaled(w) },
 	"both colours serve for a while":      func(w *world) { overlapping(w, tick) },
 	"pods are replaced one by one":        rolling,
+	"what serves is measured": func(w *world) {
+		w.blueGreen().PostPromotionAnalysis, w.verdicts["v2"] = &v1alpha1.AnalysisRun{}, rollout.Analyzing
+	},
 	"manual, with a small preview that expires": func(w *world) {
 		manual(w)
 		w.blueGreen().PreviewReplicas, w.blueGreen().PreviewTTLSeconds = new(int32(1)), new(int32(60))

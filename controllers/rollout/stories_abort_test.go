@@ -7,6 +7,16 @@ import (
 	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
+// servesOnTrial lets v2 take the traffic of v1 and be measured while v1 is warm.
+func servesOnTrial(w *world) {
+	served(w, "v1")
+	w.blueGreen().PostPromotionAnalysis = &v1alpha1.AnalysisRun{}
+	w.image("v2")
+	w.settle()
+	w.analyze("v2", rollout.Analyzing)
+	w.settle()
+}
+
 // aborts are about rollouts that somebody stops, and that begin anew.
 var aborts = map[string]story{
 	"a preview is aborted, and tried again": {
@@ -157,6 +167,48 @@ var aborts = map[string]story{
 			w.wait(time.Hour)
 			w.analyze("v2", rollout.Passed)
 			w.wait(time.Minute)
+		},
+	},
+	"the service grows while what serves is measured, and it measures badly": {
+		guards: "the way back is one change of a selector also where the load has grown since the switch",
+		gated:  true, // only the status knows that there is a way back
+		tell: func(w *world) {
+			autoscaled(w)
+			servesOnTrial(w)
+			w.autoscaler(10)
+			w.settle()
+			w.faulty["v1"] = true // no room for more: those that run go on
+			w.analyze("v2", rollout.Rejected)
+			w.settle()
+			w.wait(time.Hour)
+		},
+	},
+	"the autoscaler goes up and down while what serves is measured": {
+		guards: "warm pods follow the load upwards alone, so that nothing flaps, and one that is scaled to zero keeps its way back",
+		gated:  true, // only the status knows that there is a way back
+		tell: func(w *world) {
+			autoscaled(w)
+			servesOnTrial(w)
+			for _, replicas := range []int32{5, 2, 4, 0, 6} {
+				w.autoscaler(replicas)
+				w.settle()
+			}
+			w.analyze("v2", rollout.Passed)
+			w.wait(time.Minute)
+		},
+	},
+	"a service that is measured grows while it is suspended": {
+		guards: "nothing is written while a service is suspended, and the way back is open again once it goes on",
+		gated:  true, // only the status knows that there is a way back
+		tell: func(w *world) {
+			servesOnTrial(w)
+			w.suspend(true)
+			w.scale(5)
+			w.wait(time.Minute)
+			w.suspend(false)
+			w.settle()
+			w.analyze("v2", rollout.Rejected)
+			w.wait(time.Hour)
 		},
 	},
 	"the status is lost while a preview is measured": {

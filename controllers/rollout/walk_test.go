@@ -132,7 +132,9 @@ func change(w *world, c chooser) {
 	w.t.Helper()
 	switch c.choose(11) {
 	case 9:
-		w.analyze([]string{w.wanted, "v2"}[c.choose(2)], []rollout.Outcome{rollout.Analyzing, rollout.Passed, rollout.Rejected}[c.choose(3)])
+		which := c.choose(2)
+		w.blueGreen().PostPromotionAnalysis, w.blueGreen().Analysis = &v1alpha1.AnalysisRun{}, []*v1alpha1.Analysis{nil, {}}[which]
+		w.analyze([]string{w.wanted, "v2"}[which], []rollout.Outcome{rollout.Analyzing, rollout.Passed, rollout.Rejected}[c.choose(3)])
 	case 10:
 		w.suspend(c.choose(2) == 0)
 	case 8:

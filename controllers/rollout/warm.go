@@ -88,7 +88,13 @@ func (p *planner) releaseIdle(record *v1alpha1.RolloutStatus) {
 	default:
 		return
 	}
-	if idle.Replicas > 0 && (since == nil || record.Step == v1alpha1.StepDraining && p.onTrial(record) || !p.released(since, delay)) {
+	onTrial := record.Step == v1alpha1.StepDraining && p.onTrial(record)
+	if idle.Replicas > 0 && (since == nil || onTrial || !p.released(since, delay)) {
+		if onTrial {
+			p.asks = !p.judged(record) || !p.Verdict.Promoted
+			// Traffic goes back only to as many pods as serve. To start them then would leave it where it measures badly for as long as that takes.
+			p.plan.Colors[p.idle] = Target{Revision: idle.Revision, Replicas: max(idle.Replicas, p.count)}
+		}
 		return
 	}
 	if exists {
@@ -114,7 +120,6 @@ func (p *planner) drainingSince(record *v1alpha1.RolloutStatus) *metav1.MicroTim
 	trial := ""
 	if p.onTrial(record) {
 		trial = " and is analyzed: " + p.finding(record)
-		p.asks = !p.judged(record) || !p.Verdict.Promoted
 	}
 	p.step(record, v1alpha1.StepDraining, "%s serves alone%s; %s stays warm for a rollback", p.current, trial, p.idle)
 	return record.SwitchedAt

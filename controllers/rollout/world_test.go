@@ -119,6 +119,9 @@ func (w *world) observe() rollout.Observed {
 			Outcome: w.verdicts[record.Revision], Message: "5 % of requests fail; 1 % may",
 			Promoted: w.blueGreen().PostPromotionAnalysis != nil && record.ApprovedAt != nil,
 		}
+		if w.blueGreen().PostPromotionAnalysis != nil && w.blueGreen().Analysis == nil && record.ApprovedAt == nil {
+			o.Verdict = rollout.Verdict{} // only what serves is measured
+		}
 	}
 	for color, d := range w.deployments {
 		seen := d.reported
