@@ -302,6 +302,16 @@ func TestStages(t *testing.T) {
 		"what replaces broken pods": {func(gs *v1alpha1.GinService) {
 			gs.Status.Rollout.ReadyAt, gs.Status.Rollout.ApprovedAt = nil, gs.Status.Rollout.StartedAt
 		}, nothing, 0},
+		"what replaces broken pods, while another colour is warm": {func(gs *v1alpha1.GinService) {
+			after(gs)
+			gs.Status.Rollout.Step, gs.Status.Rollout.WarmRevision = v1alpha1.StepDraining, "v1"
+			gs.Status.Rollout.ReadyAt, gs.Status.Rollout.ApprovedAt = nil, gs.Status.Rollout.StartedAt
+		}, rollout.Verdict{
+			Outcome: rollout.Analyzing, Message: "0 of 3 measurements made", After: 5 * time.Second, Promoted: true, PostPromotionAnalysis: &v1alpha1.AnalysisStatus{
+				Outcome: v1alpha1.AnalysisRunning, Message: "0 of 3 measurements made", StartedAt: &metav1.MicroTime{Time: epoch},
+				Metrics: []v1alpha1.AnalysisMetricStatus{{Name: "success", Outcome: v1alpha1.AnalysisRunning, Threshold: "at least 0.99"}},
+			},
+		}, 2},
 		"a rollback to something else": {
 			func(gs *v1alpha1.GinService) {
 				after(gs)

@@ -31,8 +31,8 @@ func stageOf(gs *v1alpha1.GinService, serving string) stage {
 	switch approved := record.ApprovedAt != nil || record.ReadyAt != nil && serving == record.Revision; {
 	case exempt(gs, record):
 		return nothing
-	case approved && (settings.PostPromotionAnalysis == nil || record.ReadyAt == nil):
-		return nothing // what was never a preview replaces what served, or comes first: there is no way back
+	case approved && (settings.PostPromotionAnalysis == nil || record.ReadyAt == nil && record.WarmRevision == ""):
+		return nothing // what was never a preview comes first, or replaces what served: there is a way back only where another version is warm
 	case approved && record.Step != v1alpha1.StepDraining:
 		return begins // once it serves alone
 	case approved:

@@ -68,7 +68,7 @@ func (p *planner) analyzed(record *v1alpha1.RolloutStatus) bool {
 // onTrial reports whether a revision that serves is still measured, so that what served before it stays warm. One that comes back itself is not: the
 // way back would lead to what it was to replace.
 func (p *planner) onTrial(record *v1alpha1.RolloutStatus) bool {
-	if p.blueGreen().PostPromotionAnalysis == nil || p.rolls() || record.ReadyAt == nil || record.Rollback {
+	if p.blueGreen().PostPromotionAnalysis == nil || p.rolls() || !p.warm(record) || record.Rollback {
 		return false
 	}
 	return !p.judged(record) || !p.Verdict.Promoted || p.Verdict.Outcome == Analyzing

@@ -211,6 +211,24 @@ var aborts = map[string]story{
 			w.wait(time.Hour)
 		},
 	},
+	"what measured badly is tried again before the old colour can serve": {
+		guards: "a revision that serves is measured again when it is tried again, and the way back stays open for it",
+		gated:  true, // only the status knows that there is a way back
+		tell: func(w *world) {
+			servesOnTrial(w)
+			w.breakRevision("v1")
+			w.analyze("v2", rollout.Rejected)
+			w.wait(time.Minute)
+			w.analyze("v2", rollout.Analyzing)
+			w.tryAgain("v2")
+			w.settle()
+			w.heal("v1")
+			w.scale(4)
+			w.wait(time.Hour)
+			w.analyze("v2", rollout.Rejected)
+			w.wait(time.Minute)
+		},
+	},
 	"the status is lost while a preview is measured": {
 		guards: "a preview is not promoted unmeasured because nobody remembers that it has to be measured",
 		gated:  true, // what it was measured by before is forgotten

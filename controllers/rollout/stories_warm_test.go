@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
+	"github.com/gin-operator/gin-operator/controllers/rollout"
 )
 
 // brokenBesideWarm lets v2 take the traffic of v1 and break while v1 is warm.
@@ -84,6 +85,19 @@ var warms = map[string]story{
 			w.wait(time.Minute)
 			w.abort("v3")
 			w.wait(time.Hour)
+		},
+	},
+	"a fix in place measures badly": {
+		guards: "a revision that serves without having been a preview is measured where there is a way back, which stays open meanwhile",
+		gated:  true, // only the status knows that the old colour has served
+		tell: func(w *world) {
+			w.blueGreen().PostPromotionAnalysis = &v1alpha1.AnalysisRun{}
+			brokenBesideWarm(w)
+			w.analyze("v3", rollout.Analyzing)
+			w.image("v3")
+			w.wait(time.Hour)
+			w.analyze("v3", rollout.Rejected)
+			w.wait(time.Minute)
 		},
 	},
 	"a fix waits in place, and a pod of what serves is ready for a moment": {
