@@ -239,7 +239,7 @@ const (
 	AnalysisSuccessful AnalysisOutcome = "Successful"
 	// AnalysisFailed has ended: the version must not serve.
 	AnalysisFailed AnalysisOutcome = "Failed"
-	// AnalysisInconclusive has been given up, because there was no data.
+	// AnalysisInconclusive has been given up: there was no data, or nobody could be reached any more.
 	AnalysisInconclusive AnalysisOutcome = "Inconclusive"
 )
 

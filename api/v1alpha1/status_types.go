@@ -195,6 +195,11 @@ type RolloutStatus struct {
 	// +optional
 	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`
 
+	// downAt is since when nobody can be reached, while the revision comes up or waits for its promotion. A preview that is ready 30 s later waits for
+	// no autoPromotionSeconds, and for no analysis.
+	// +optional
+	DownAt *metav1.MicroTime `json:"downAt,omitempty"`
+
 	// approvedAt is when the promotion was approved. progressDeadlineSeconds counts anew from here, for scaling up.
 	// +optional
 	ApprovedAt *metav1.MicroTime `json:"approvedAt,omitempty"`

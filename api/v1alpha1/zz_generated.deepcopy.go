@@ -1008,6 +1008,10 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		in, out := &in.ReadyAt, &out.ReadyAt
 		*out = (*in).DeepCopy()
 	}
+	if in.DownAt != nil {
+		in, out := &in.DownAt, &out.DownAt
+		*out = (*in).DeepCopy()
+	}
 	if in.ApprovedAt != nil {
 		in, out := &in.ApprovedAt, &out.ApprovedAt
 		*out = (*in).DeepCopy()

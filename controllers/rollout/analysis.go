@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -63,6 +64,16 @@ func (p *planner) analyzed(record *v1alpha1.RolloutStatus) bool {
 		return p.blueGreen().Analysis == nil
 	}
 	return p.Verdict.Outcome != Analyzing
+}
+
+// cutShort ends the analysis of a preview that is promoted because nobody can be reached: what it would be compared with has no pods, and what it may
+// yet find out can be no worse.
+func (p *planner) cutShort(record *v1alpha1.RolloutStatus) {
+	why := fmt.Sprintf("given up, because no pod of %s is ready and nobody can be reached", p.current)
+	if analysis := record.Analysis; analysis != nil && analysis.Outcome == v1alpha1.AnalysisRunning {
+		analysis.Outcome, analysis.Message = v1alpha1.AnalysisInconclusive, why
+	}
+	p.tell(true, "AnalysisInconclusive", "revision %s: its analysis is %s", record.Revision, why)
 }
 
 // onTrial reports whether a revision that serves is still measured, so that what served before it stays warm. One that comes back itself is not: the

@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,6 +40,7 @@ func problemsOf(o rollout.Observed, plan rollout.Plan) (problems []string) {
 	for color, target := range plan.Colors {
 		expect(target.Revision != "" && target.Replicas >= 0, "no revision for "+string(color))
 	}
+	expect(!heldBack(o, plan), "nobody can be reached, and a preview that could serve is held back")
 	switch {
 	case plan.Astray:
 		checkReturn(expect, o, plan)
@@ -107,6 +109,21 @@ func checkOther(expect func(bool, string), o rollout.Observed, plan rollout.Plan
 	expect(!waysBack(o, plan, live) || target.Revision == live.Revision && target.Replicas >= max(live.Replicas, plan.Serving),
 		"what serves is measured, and there are fewer pods to go back to than serve")
 	expect(plan.Both || !o.Both || serving.Available > 0 || live.Available == 0, "the active Service is left with a colour that has no ready pods")
+}
+
+// heldBack reports whether a preview that needs nobody's approval waits for time to pass or for its analysis, though nobody can be reached: not since
+// a moment ago, or just when the preview has become ready.
+func heldBack(o rollout.Observed, plan rollout.Plan) bool {
+	before, record := o.Rollout, plan.Rollout
+	serving, preview := o.Colors[o.Selected], o.Colors[o.Selected.Other()]
+	if plan.Serving == 0 || serving.Available > 0 || o.ActiveEndpoints[o.Selected] > 0 || o.Spec.Strategy.BlueGreen.Promotion == v1alpha1.PromotionManual && o.Approved != o.Wanted {
+		return false
+	}
+	known := before != nil && same(before.StartedAt, record.StartedAt)
+	lasts := known && before.DownAt != nil && !o.Now.Before(before.DownAt.Add(30*time.Second))
+	ready := preview.Uniform() && preview.Revision == o.Wanted && preview.Available >= plan.Serving &&
+		o.Previewed == rollout.Preview{Color: o.Selected.Other(), Revision: o.Wanted} && o.PreviewEndpoints[o.Selected.Other()] >= plan.Serving
+	return ready && (lasts || known && before.ReadyAt == nil) && record.Step == v1alpha1.StepWaitingForPromotion && record.ReadyAt != nil
 }
 
 // waysBack reports whether traffic goes back to the other colour if what serves measures badly.
@@ -243,6 +260,7 @@ func (w *world) checkEnd() {
 		w.fail("traffic stays where somebody has moved it, though nothing can serve there")
 	}
 	if w.waitsForApproval() {
+		w.checkOutage(broken)
 		return
 	}
 	w.checkLastStep(serving.want.Revision, broken && warm)
@@ -256,6 +274,16 @@ func (w *world) checkEnd() {
 		return
 	}
 	w.checkLeftovers(serving, warm && !broken)
+}
+
+// checkOutage checks that a preview that nobody has to approve any more is not measured for ever while nobody can be reached.
+func (w *world) checkOutage(broken bool) {
+	w.t.Helper()
+	record := w.status.rollout
+	atGate := w.blueGreen().Promotion == v1alpha1.PromotionManual && w.approved != w.wanted && !w.observe().Restart
+	if broken && !atGate && record.Step == v1alpha1.StepWaitingForPromotion && record.ReadyAt != nil && !w.faulty[w.wanted] {
+		w.fail("a preview is measured for ever, and nobody can be reached")
+	}
 }
 
 // checkLeftovers checks that nothing is left of a preview.

@@ -360,6 +360,38 @@ func TestTheRecordSaysHowFarAnAnalysisHasCome(t *testing.T) {
 	}
 }
 
+// TestAnOutageEndsAnAnalysis also says in the record that it did.
+func TestAnOutageEndsAnAnalysis(t *testing.T) {
+	t.Parallel()
+	o := moment()
+	o.Colors[green] = rollout.Color{Revision: "v2", Replicas: 3, Current: 3, Updated: 3, Settled: true}
+	o.Colors[blue], o.ActiveEndpoints = full("v3", 3), nil
+	o.Wanted, o.Previewed, o.PreviewEndpoints = "v3", rollout.Preview{Color: blue, Revision: "v3"}, map[v1alpha1.Color]int32{blue: 3}
+	o.Spec.Strategy.BlueGreen.Promotion, o.Spec.Strategy.BlueGreen.Analysis = v1alpha1.PromotionAutomatic, &v1alpha1.Analysis{}
+	o.Verdict = rollout.Verdict{Outcome: rollout.Analyzing, Message: "waits for data"}
+	o.Rollout = &v1alpha1.RolloutStatus{
+		Revision: "v3", Step: v1alpha1.StepWaitingForPromotion, Message: "waits", StartedAt: ago(time.Hour), ReadyAt: ago(time.Minute), DownAt: ago(29 * time.Second),
+		Analysis: &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisRunning, Message: "waits for data"},
+	}
+	plan := rollout.Compute(o)
+	if plan.Active != green || plan.After != time.Second || plan.Rollout.Analysis.Outcome != v1alpha1.AnalysisRunning || len(plan.Transitions) > 0 {
+		t.Errorf("before its time: %+v\n%+v", plan, plan.Rollout)
+	}
+	o.Rollout.DownAt = ago(30 * time.Second)
+	plan = rollout.Compute(o)
+	want := &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisInconclusive, Message: "given up, because no pod of green is ready and nobody can be reached"}
+	if diff := cmp.Diff(want, plan.Rollout.Analysis); diff != "" || plan.Active != blue || plan.Rollout.DownAt != nil {
+		t.Errorf("%+v\n%+v\n%s", plan, plan.Rollout, diff)
+	}
+	if len(plan.Transitions) == 0 || plan.Transitions[0].Reason != "AnalysisInconclusive" || !plan.Transitions[0].Warning {
+		t.Errorf("told of %+v", plan.Transitions)
+	}
+	o.Verdict.Outcome, o.Rollout.Analysis = rollout.Rejected, nil
+	if plan = rollout.Compute(o); plan.Active != green || plan.Rollout.Step != v1alpha1.StepAborted {
+		t.Errorf("what has failed serves: %+v\n%+v", plan, plan.Rollout)
+	}
+}
+
 // TestDecisions compares single decisions that no story comes by, because they need bad timing.
 func TestDecisions(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,9 @@ var modelSettings = map[string]func(w *world){
 	"automatic after a while, autoscaled": func(w *world) { w.blueGreen().AutoPromotionSeconds = new(int32(30)); autoscaled(w) },
 	"both colours serve for a while":      func(w *world) { overlapping(w, tick) },
 	"pods are replaced one by one":        rolling,
+	"a preview is measured without end": func(w *world) {
+		w.blueGreen().Analysis, w.verdicts["v2"] = &v1alpha1.Analysis{}, rollout.Analyzing
+	},
 	"what serves is measured": func(w *world) {
 		w.blueGreen().PostPromotionAnalysis, w.verdicts["v2"] = &v1alpha1.AnalysisRun{}, rollout.Analyzing
 	},
@@ -452,7 +455,7 @@ func (w *world) key() string {
 	}
 	fmt.Fprint(&b, "|", w.status.color, w.status.revision)
 	if r := w.status.rollout; r != nil {
-		fmt.Fprint(&b, r.Revision, r.Step, r.Rollback, r.Retry, r.ReplacedRevision, r.WarmRevision, age(r.Since), age(r.StartedAt), age(r.ReadyAt), age(r.ApprovedAt), age(r.SwitchedAt), age(r.EndedAt), age(r.OverlapAt))
+		fmt.Fprint(&b, r.Revision, r.Step, r.Rollback, r.Retry, r.ReplacedRevision, r.WarmRevision, age(r.Since), age(r.StartedAt), age(r.ReadyAt), age(r.DownAt), age(r.ApprovedAt), age(r.SwitchedAt), age(r.EndedAt), age(r.OverlapAt))
 		if r.HeldReplicas != nil && r.WantedReplicas != nil {
 			fmt.Fprint(&b, *r.HeldReplicas, *r.WantedReplicas)
 		}

@@ -105,6 +105,9 @@ func Compute(o Observed) Plan {
 	if p.plan.Active == p.current && p.onlyOther() {
 		p.plan.Both = true
 	}
+	if record := p.plan.Rollout; record.ApprovedAt != nil || Ended(record) {
+		record.DownAt = nil // nothing waits that it could cut short
+	}
 	p.plan.Rollout.Until = nil
 	if p.plan.After > 0 {
 		p.plan.Rollout.Until = &metav1.MicroTime{Time: p.Now.Add(p.plan.After)}
@@ -295,6 +298,7 @@ func (p *planner) rollOut() {
 		record = p.start()
 	}
 	p.holdServing(record)
+	p.noteOutage(record)
 	if why := p.objection(record); why != "" && !Stopped(record.Step) {
 		then := trafficStays
 		if p.Both {

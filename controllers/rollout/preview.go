@@ -19,7 +19,7 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 	ready := p.ready(p.idle, p.Wanted, size) && live.Replicas == target
 	first := p.noteReady(record, ready)
 	switch {
-	case (ready || record.ReadyAt != nil) && p.approved(record, first && p.down()) && p.analyzed(record):
+	case (ready || record.ReadyAt != nil) && p.mayServe(record, ready && p.urgent(record, first)):
 		// Also where it is not ready at the moment: growing it has a deadline, and waiting for it here has none.
 		record.ApprovedAt = p.now()
 		return true
@@ -35,8 +35,45 @@ func (p *planner) prepare(record *v1alpha1.RolloutStatus) bool {
 	}
 	if record.ReadyAt != nil && !Stopped(record.Step) {
 		p.lookAtExpiry(record)
+		p.lookAtOutage(record)
 	}
 	return false
+}
+
+// mayServe reports whether a preview is approved and nothing is measured of it any more. If it is urgent, its analysis ends here.
+func (p *planner) mayServe(record *v1alpha1.RolloutStatus, urgent bool) bool {
+	switch {
+	case !p.approved(record, urgent):
+		return false
+	case p.analyzed(record):
+		return true
+	case urgent:
+		p.cutShort(record)
+	}
+	return urgent
+}
+
+// noteOutage notes since when nobody can be reached.
+func (p *planner) noteOutage(record *v1alpha1.RolloutStatus) {
+	switch {
+	case !p.down():
+		record.DownAt = nil
+	case record.DownAt == nil:
+		record.DownAt = p.now()
+	}
+}
+
+// urgent reports whether a preview that is ready must not be held back: nobody can be reached just when it has become ready, or for more than the
+// moment that pods take to restart.
+func (p *planner) urgent(record *v1alpha1.RolloutStatus, first bool) bool {
+	return record.DownAt != nil && (first || !p.Now.Before(record.DownAt.Add(outage)))
+}
+
+// lookAtOutage asks for another look when a preview becomes urgent.
+func (p *planner) lookAtOutage(record *v1alpha1.RolloutStatus) {
+	if record.DownAt != nil && p.approved(record, true) {
+		p.lookAgain(record.DownAt, outage)
+	}
 }
 
 // noteReady notes when the preview became ready, and reports whether that is now.
@@ -132,7 +169,7 @@ func (p *planner) abandon(record *v1alpha1.RolloutStatus) {
 }
 
 // approved reports whether the revision may take traffic. An approval names its revision, so that it can't let something newer in. If it is
-// urgent, because nothing serves, it waits for no time to pass.
+// urgent, because nobody can be reached, it waits for no time to pass.
 func (p *planner) approved(record *v1alpha1.RolloutStatus, urgent bool) bool {
 	switch {
 	case p.Approved == record.Revision || p.Restart:

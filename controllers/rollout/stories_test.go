@@ -9,7 +9,7 @@ import (
 
 func stories() map[string]story {
 	all := map[string]story{}
-	for _, some := range []map[string]story{promotions, rollbacks, scalings, faults, aborts, overlaps, rollings, warms} {
+	for _, some := range []map[string]story{promotions, rollbacks, scalings, faults, aborts, overlaps, rollings, warms, outages} {
 		maps.Copy(all, some)
 	}
 	return all

@@ -15,6 +15,9 @@ const (
 	defaultOverlap          = 30 * time.Second
 )
 
+// outage is how long nobody can be reached before a preview that is ready is not held back any more. Pods that restart are ready again by then.
+const outage = 30 * time.Second
+
 func (p *planner) blueGreen() v1alpha1.BlueGreen { return p.Spec.Strategy.BlueGreen }
 
 func (p *planner) deadline() time.Duration {
