@@ -36,15 +36,24 @@ var modelSettings = map[string]func(w *world){
 	"both colours serve for a while":      func(w *world) { overlapping(w, tick) },
 	"pods are replaced one by one":        rolling,
 	"a preview is measured without end": func(w *world) {
-		w.blueGreen().Analysis, w.verdicts["v2"] = &v1alpha1.Analysis{}, rollout.Analyzing
+		w.blueGreen().Analysis = &v1alpha1.Analysis{}
+		measureAll(w)
 	},
 	"what serves is measured": func(w *world) {
-		w.blueGreen().PostPromotionAnalysis, w.verdicts["v2"] = &v1alpha1.AnalysisRun{}, rollout.Analyzing
+		w.blueGreen().PostPromotionAnalysis = &v1alpha1.AnalysisRun{}
+		measureAll(w)
 	},
 	"manual, with a small preview that expires": func(w *world) {
 		manual(w)
 		w.blueGreen().PreviewReplicas, w.blueGreen().PreviewTTLSeconds = new(int32(1)), new(int32(60))
 	},
+}
+
+// measureAll has an analysis of all that may come after v1, which says nothing yet.
+func measureAll(w *world) {
+	for _, revision := range []string{"v2", "v1" + again, "v2" + again} {
+		w.verdicts[revision] = rollout.Analyzing
+	}
 }
 
 // TestModel tries everything that anybody can do in every state that can be reached with so many changes and faults, in every order, and
