@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,15 +29,16 @@ import (
 type app struct {
 	server *httptest.Server
 
-	mutex     sync.Mutex
-	traffic   float64 // requests per second that users send to each pod
-	takes     float64 // what each of them takes, in seconds
-	failing   float64 // the share of them that fails
-	down      bool    // whether it refuses to tell its metrics
-	since     time.Time
-	succeeded float64
-	failed    float64
-	warmed    int // requests that are no scrapes
+	mutex    sync.Mutex
+	traffic  float64             // requests per second that users send to each pod
+	takes    map[float64]float64 // what they take, in seconds, with the share of those that do
+	failing  float64             // the share of them that fails
+	chance   *rand.Rand          // what decides on these now and then, if not nil
+	drawn    time.Time
+	down     bool // whether it refuses to tell its metrics
+	since    time.Time
+	answered map[float64]*[2]float64 // what has succeeded and what failed, by what it took
+	warmed   int                     // requests that are no scrapes
 }
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +46,7 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.mutex.Unlock()
 	if r.URL.Path != "/metrics" {
 		a.warmed++
-		a.succeeded++
+		a.count(0, 1, 0)
 		return
 	}
 	if a.down {
@@ -54,24 +56,57 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.catchUp()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	fmt.Fprint(w, "# TYPE http_server_active_requests gauge\nhttp_server_active_requests 0\n# TYPE http_server_request_duration_seconds histogram\n")
-	for status, n := range map[string]float64{"200": a.succeeded, "500": a.failed} {
+	for i, status := range []string{"200", "500"} {
+		within := 0.0
 		for _, bound := range []float64{0.1, 0.25, 0.5, 1, math.Inf(1)} {
-			within := 0
-			if a.takes <= bound {
-				within = int(n)
+			within = 0
+			for took, n := range a.answered {
+				if took <= bound {
+					within += n[i]
+				}
 			}
-			fmt.Fprintf(w, "http_server_request_duration_seconds_bucket{http_response_status_code=%q,le=%q} %d\n", status, strconv.FormatFloat(bound, 'f', -1, 64), within)
+			fmt.Fprintf(w, "http_server_request_duration_seconds_bucket{http_response_status_code=%q,le=%q} %d\n", status, strconv.FormatFloat(bound, 'f', -1, 64), int(within))
 		}
-		fmt.Fprintf(w, "http_server_request_duration_seconds_count{http_response_status_code=%q} %d\n", status, int(n))
+		fmt.Fprintf(w, "http_server_request_duration_seconds_count{http_response_status_code=%q} %d\n", status, int(within))
 	}
+}
+
+// count counts requests by what they took.
+func (a *app) count(took, succeeded, failed float64) {
+	if a.answered[took] == nil {
+		a.answered[took] = &[2]float64{}
+	}
+	a.answered[took][0] += succeeded
+	a.answered[took][1] += failed
 }
 
 // catchUp counts what users have sent since it was counted last.
 func (a *app) catchUp() {
 	sent := time.Since(a.since).Seconds() * a.traffic
 	a.since = time.Now()
-	a.succeeded += sent * (1 - a.failing)
-	a.failed += sent * a.failing
+	if a.chance != nil && time.Since(a.drawn) > time.Second {
+		a.drawn, a.failing = a.since, 0.002*a.chance.Float64()
+		slow := 0.02 + 0.02*a.chance.Float64()
+		a.takes = map[float64]float64{0.05: 1 - slow, 0.4: slow}
+	}
+	for took, share := range a.takes {
+		a.count(took, sent*share*(1-a.failing), sent*share*a.failing)
+	}
+}
+
+// slow has requests take so many seconds from now on.
+func (a *app) slow(takes float64) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.catchUp()
+	a.takes = map[float64]float64{takes: 1}
+}
+
+// vary has some requests fail, and some take longer, as chance will have it.
+func (a *app) vary(seed uint64) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.chance = rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // to be had again with the same seed
 }
 
 // fail has a share of the requests fail from now on.
@@ -96,7 +131,7 @@ func (a *app) warmUps() int {
 
 // run starts an app with 100 requests per second.
 func run() *app {
-	a := &app{traffic: 100, since: time.Now()}
+	a := &app{traffic: 100, since: time.Now(), takes: map[float64]float64{0: 1}, answered: map[float64]*[2]float64{}}
 	a.server = httptest.NewServer(a)
 	DeferCleanup(a.server.Close)
 	return a
@@ -201,7 +236,8 @@ var _ = Describe("a version that is measured", func() {
 
 	It("takes no traffic where it takes twice as long as what serves", func(ctx SpecContext) {
 		serving, slow := run(), run()
-		serving.takes, slow.takes = 0.2, 0.4
+		serving.slow(0.2)
+		slow.slow(0.4)
 		apps{"v1": serving, "v2": slow, "v3": serving}.measuring()
 		s := started(ctx, before(v1alpha1.AnalysisRun{IntervalSeconds: new(int32(2)), Count: new(int32(2)), Metrics: []v1alpha1.AnalysisMetric{
 			{Name: "latency", Type: v1alpha1.AnalysisLatency, RatioToActive: &v1alpha1.ThresholdRange{Max: "1.5"}},
@@ -221,7 +257,7 @@ var _ = Describe("a version that is measured", func() {
 		versions := apps{}
 		for i := range releases + 1 {
 			good := run()
-			good.fail(0.001)
+			good.vary(uint64(GinkgoRandomSeed()) + uint64(i))
 			versions[fmt.Sprintf("v%d", i+1)] = good
 		}
 		versions.measuring()
@@ -250,10 +286,11 @@ var _ = Describe("a version that is measured", func() {
 		}
 	}, SpecTimeout(5*time.Minute))
 
-	It("is switched back within 15 seconds where it turns bad while the old one is warm", func(ctx SpecContext) {
+	DescribeTable("is switched back within 15 seconds where it turns bad while the old one is warm", func(ctx SpecContext, gate v1alpha1.AnalysisRun, turn func(*app)) {
 		turning := run()
+		turning.slow(0.2)
 		apps{"v1": run(), "v2": turning}.measuring()
-		s := started(ctx, afterwards(analysed(5, 100)), scaleDownDelay(0))
+		s := started(ctx, afterwards(gate), scaleDownDelay(0))
 		s.release(ctx, "v2")
 		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
 			g.Expect(gs.Status.Rollout.PostPromotionAnalysis).NotTo(BeNil())
@@ -262,11 +299,16 @@ var _ = Describe("a version that is measured", func() {
 		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Green))
 		Expect(s.wants(ctx, v1alpha1.Blue)).To(BeNumerically(">", 0), "the old colour has to stay warm until the analysis has ended")
 
-		turning.fail(0.05)
+		turn(turning)
 		Eventually(s.activeColor).WithArguments(ctx).WithTimeout(15 * time.Second).Should(Equal(v1alpha1.Blue))
 		s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonAnalysisFailed)
 		Eventually(s.events).WithArguments(ctx, "RolledBack").Should(HaveLen(1))
-	})
+	},
+		Entry("with one error in twenty requests", analysed(5, 100), func(a *app) { a.fail(0.05) }),
+		Entry("with twice the latency", v1alpha1.AnalysisRun{IntervalSeconds: new(int32(5)), Count: new(int32(100)), Metrics: []v1alpha1.AnalysisMetric{
+			{Name: "latency", Type: v1alpha1.AnalysisLatency, ThresholdRange: &v1alpha1.ThresholdRange{Max: "375m"}},
+		}}, func(a *app) { a.slow(0.4) }),
+	)
 
 	It("waits for data, and says for which", func(ctx SpecContext) {
 		silent := run()
