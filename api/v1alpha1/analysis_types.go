@@ -5,7 +5,8 @@ import (
 )
 
 // Analysis measures a preview before it may take traffic. The rollout is aborted where it fails. It belongs to no revision: a change of it
-// counts at once, and taking it away lets the preview go on without.
+// counts at once, also where it has passed and the preview still waits for its promotion, and taking it away lets the preview go on without. A metric
+// that is new, or measures something else, or has other bounds, begins at zero; the results of all others stay.
 type Analysis struct {
 	// AnalysisRun is what is measured, and how often.
 	AnalysisRun `json:",inline"`
@@ -295,6 +296,11 @@ type AnalysisMetricStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	ActiveValue string `json:"activeValue,omitempty"`
+
+	// measure is what the value is of: the type of the metric, followed by its metric and its quantile where it has them.
+	// +optional
+	// +kubebuilder:validation:MaxLength=320
+	Measure string `json:"measure,omitempty"`
 
 	// threshold is what the value has to be.
 	// +optional

@@ -3,9 +3,11 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
@@ -53,40 +55,74 @@ func windowOf(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, now ti
 	return min(seconds(run.WindowSeconds, defaultWindow), now.Sub(measuresFrom(run, status)))
 }
 
+// renewed returns the status of an analysis by a spec that may have been changed since: the same where nothing has been that its results depend on.
+// What has failed stays so: its rollout is aborted by then.
+func renewed(run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus) *v1alpha1.AnalysisStatus {
+	results := inOrder(run, before.Metrics)
+	if before.Outcome == v1alpha1.AnalysisFailed || equality.Semantic.DeepEqual(results, before.Metrics) {
+		return before
+	}
+	after := before.DeepCopy()
+	after.Metrics = results
+	conclude(run, after)
+	return after
+}
+
 // advance returns the status of an analysis after a measurement, of which there is a reading for each metric by its name. The status is the same
 // where nothing of it counts and nothing new is known of why.
 func advance(run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus, readings map[string]Reading, now time.Time) *v1alpha1.AnalysisStatus {
 	after := before.DeepCopy()
 	after.Metrics = inOrder(run, before.Metrics)
-	counted := false
 	for i := range run.Metrics {
 		result := &after.Metrics[i]
 		reading, measured := readings[result.Name]
-		if !measured || ended(result.Outcome) {
-			continue
+		if measured && !ended(result.Outcome) && count(run, &run.Metrics[i], reading, result) {
+			after.MeasuredAt = &metav1.MicroTime{Time: now}
 		}
-		counted = count(run, &run.Metrics[i], reading, result) || counted
-	}
-	if counted {
-		after.MeasuredAt = &metav1.MicroTime{Time: now}
 	}
 	conclude(run, after)
 	return after
 }
 
-// inOrder returns the results of the metrics of a spec, which may have been changed since: what is new in it begins at zero.
+// inOrder returns the results of the metrics of a spec, which may have been changed since. What is new in it, or has become another metric or got other
+// bounds, begins at zero; and what has passed goes on where there are to be more measurements.
 func inOrder(run *v1alpha1.AnalysisRun, before []v1alpha1.AnalysisMetricStatus) []v1alpha1.AnalysisMetricStatus {
 	results := make([]v1alpha1.AnalysisMetricStatus, len(run.Metrics))
 	for i := range run.Metrics {
-		results[i] = v1alpha1.AnalysisMetricStatus{Name: run.Metrics[i].Name, Outcome: v1alpha1.AnalysisRunning}
-		for _, result := range before {
-			if result.Name == run.Metrics[i].Name {
-				results[i] = result
+		metric, result := &run.Metrics[i], &results[i]
+		*result = v1alpha1.AnalysisMetricStatus{Name: metric.Name, Measure: measureOf(metric), Threshold: threshold(metric)}
+		for j := range before {
+			if had := &before[j]; had.Name == result.Name && had.Measure == result.Measure && had.Threshold == result.Threshold {
+				*result = *had
 			}
 		}
-		results[i].Threshold = threshold(&run.Metrics[i])
+		result.Outcome = outcome(run, result)
 	}
 	return results
+}
+
+// measureOf says what a metric is the measure of, apart from its bounds.
+func measureOf(metric *v1alpha1.AnalysisMetric) string {
+	words := []string{string(metric.Type)}
+	if metric.Metric != "" {
+		words = append(words, metric.Metric)
+	}
+	if share := quantile(metric); share != 0 {
+		words = append(words, strconv.FormatFloat(share, 'f', -1, 64))
+	}
+	return strings.Join(words, " ")
+}
+
+// outcome returns what the measurements of a metric come to.
+func outcome(run *v1alpha1.AnalysisRun, result *v1alpha1.AnalysisMetricStatus) v1alpha1.AnalysisOutcome {
+	switch {
+	case result.Failed > valueOr(run.FailureLimit, 0):
+		return v1alpha1.AnalysisFailed
+	case result.Measurements >= valueOr(run.Count, defaultCount):
+		return v1alpha1.AnalysisSuccessful
+	default:
+		return v1alpha1.AnalysisRunning
+	}
 }
 
 // count adds a reading to the result of a metric, and reports whether it counts.
@@ -111,12 +147,7 @@ func count(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading R
 	if failed {
 		result.Failed++
 	}
-	switch {
-	case result.Failed > valueOr(run.FailureLimit, 0):
-		result.Outcome = v1alpha1.AnalysisFailed
-	case result.Measurements >= valueOr(run.Count, defaultCount):
-		result.Outcome = v1alpha1.AnalysisSuccessful
-	}
+	result.Outcome = outcome(run, result)
 	return true
 }
 
@@ -147,8 +178,12 @@ func conclude(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus) {
 		switch result := &status.Metrics[i]; result.Outcome {
 		case v1alpha1.AnalysisFailed:
 			status.Outcome = v1alpha1.AnalysisFailed
-			status.Message = shorten(fmt.Sprintf("%s: %s: %d of %d measurements failed, and failureLimit is %d",
-				result.Name, result.Message, result.Failed, result.Measurements, valueOr(run.FailureLimit, 0)), maxMessage)
+			why := result.Name
+			if result.Message != "" { // there is none where the limit was lowered after a measurement that is within the bounds
+				why += ": " + result.Message
+			}
+			status.Message = shorten(fmt.Sprintf("%s: %d of %d measurements failed, and failureLimit is %d",
+				why, result.Failed, result.Measurements, valueOr(run.FailureLimit, 0)), maxMessage)
 			return
 		case v1alpha1.AnalysisSuccessful:
 			successful++

@@ -329,19 +329,107 @@ func TestAnAnalysisGoesOnFromItsStatus(t *testing.T) {
 	}
 }
 
-// A spec may change in the middle.
-func TestWhatIsNewInTheSpecBeginsAtZero(t *testing.T) {
+// counting returns an analysis of so many measurements, of which so many may fail.
+func counting(count, failureLimit int32, metrics ...v1alpha1.AnalysisMetric) *v1alpha1.AnalysisRun {
+	run := only(metrics...)
+	run.Count, run.FailureLimit = &count, &failureLimit
+	return run
+}
+
+// A spec may change in the middle, and after all has passed: what is new in it was never measured.
+func TestWhatChangesInTheSpecIsMeasured(t *testing.T) {
 	t.Parallel()
-	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}))
-	status := advance(run, begin(run, epoch), map[string]Reading{"success": value(1)}, epoch)
-	run = only(compared(v1alpha1.ThresholdRange{Max: "2"}), success(v1alpha1.ThresholdRange{Min: "0.5"}))
-	status = advance(run, status, nil, epoch)
-	want := []v1alpha1.AnalysisMetricStatus{
-		{Name: "latency", Outcome: v1alpha1.AnalysisRunning, Threshold: "at most 2 times that of the version that serves"},
-		{Name: "success", Outcome: v1alpha1.AnalysisRunning, Value: "1", Threshold: "at least 0.5", Measurements: 1},
+	named := func(m v1alpha1.AnalysisMetric, name string) v1alpha1.AnalysisMetric {
+		m.Name = name
+		return m
 	}
-	if diff := cmp.Diff(want, status.Metrics); diff != "" {
-		t.Error(diff)
+	gauge := func(metric, quantile string) v1alpha1.AnalysisMetric {
+		return v1alpha1.AnalysisMetric{Name: "it", Type: v1alpha1.AnalysisMetricNamed, Metric: metric, Quantile: quantile, ThresholdRange: &min99}
+	}
+	latency := func(quantile string) v1alpha1.AnalysisMetric {
+		return v1alpha1.AnalysisMetric{Name: "it", Type: v1alpha1.AnalysisLatency, Quantile: quantile, ThresholdRange: &min99}
+	}
+	it := named(success(min99), "it")
+	// What has passed: three measurements, one of which was outside.
+	passes := []Reading{value(0.5), value(1), value(1)}
+	kept, anew := result{v1alpha1.AnalysisSuccessful, "1", 3, 1}, result{v1alpha1.AnalysisRunning, "", 0, 0}
+	for name, tc := range map[string]struct {
+		before, after v1alpha1.AnalysisMetric
+		run           *v1alpha1.AnalysisRun // or that of after alone
+		readings      []Reading             // or passes
+		want          result
+		outcome       v1alpha1.AnalysisOutcome // of the analysis
+		says          string
+	}{
+		"nothing":              {it, it, nil, nil, kept, v1alpha1.AnalysisSuccessful, "passed 3"},
+		"the least of it":      {it, named(success(v1alpha1.ThresholdRange{Min: "0.999"}), "it"), nil, nil, anew, v1alpha1.AnalysisRunning, "0 of 3 measurements made"},
+		"the type":             {it, named(v1alpha1.AnalysisMetric{Type: v1alpha1.AnalysisRequestRate, ThresholdRange: &min99}, "it"), nil, nil, anew, v1alpha1.AnalysisRunning, "0 of 3"},
+		"the quantile":         {latency("0.9"), latency("0.95"), nil, nil, anew, v1alpha1.AnalysisRunning, "0 of 3"},
+		"how it is written":    {latency(""), latency(".990"), nil, nil, kept, v1alpha1.AnalysisSuccessful, "passed 3"},
+		"the name of a metric": {gauge("a", ""), gauge("b", ""), nil, nil, anew, v1alpha1.AnalysisRunning, "0 of 3"},
+		"that it is a histogram": {
+			gauge("a", ""), gauge("a", "0.5"), nil, nil, anew, v1alpha1.AnalysisRunning, "0 of 3",
+		},
+		"another one comes in": {
+			it, it, counting(3, 1, it, compared(atMost)), nil, kept, v1alpha1.AnalysisRunning, "0 of 3 measurements made, it is 1",
+		},
+		"another one takes its name, and it another's": {
+			it, named(compared(atMost), "it"), counting(3, 1, named(compared(atMost), "it"), named(success(min99), "other")), nil, anew, v1alpha1.AnalysisRunning, "0 of 3",
+		},
+		"more measurements are to be made": {
+			it, it, counting(5, 1, it), nil, result{v1alpha1.AnalysisRunning, "1", 3, 1}, v1alpha1.AnalysisRunning, "3 of 5 measurements made",
+		},
+		"fewer measurements are to be made": {
+			it, it, counting(2, 1, it), []Reading{value(0.5), value(1)}, result{v1alpha1.AnalysisSuccessful, "1", 2, 1}, v1alpha1.AnalysisSuccessful, "passed 2",
+		},
+		"fewer may fail": {
+			it, it, counting(3, 0, it), nil, result{v1alpha1.AnalysisFailed, "1", 3, 1}, v1alpha1.AnalysisFailed, "it: 1 of 3 measurements failed, and failureLimit is 0",
+		},
+		"more may fail, and it is too late": {
+			it, it, counting(3, 2, it), []Reading{value(0.5), value(0.4)}, result{v1alpha1.AnalysisFailed, "0.4", 2, 2}, v1alpha1.AnalysisFailed, "2 of 2 measurements failed",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := counting(3, 1, tc.before)
+			before := begin(run, epoch)
+			if tc.readings == nil {
+				tc.readings = passes
+			}
+			for _, reading := range tc.readings {
+				before = advance(run, before, map[string]Reading{"it": reading}, epoch)
+			}
+			if tc.run == nil {
+				tc.run = counting(3, 1, tc.after)
+			}
+			after := renewed(tc.run, before)
+			m := after.Metrics[0]
+			if diff := cmp.Diff(tc.want, result{m.Outcome, m.Value, m.Measurements, m.Failed}); diff != "" {
+				t.Error(diff)
+			}
+			if after.Outcome != tc.outcome || !strings.Contains(after.Message, tc.says) {
+				t.Errorf("it is %s: %q, want %s, and %q in it", after.Outcome, after.Message, tc.outcome, tc.says)
+			}
+			if again := renewed(tc.run, after); again != after {
+				t.Errorf("it changes although nothing does: %s", cmp.Diff(after, again))
+			}
+			if want := threshold(&tc.after); tc.outcome != v1alpha1.AnalysisFailed && m.Threshold != want {
+				t.Errorf("beside the value is %q, want %q", m.Threshold, want)
+			}
+		})
+	}
+}
+
+// What was given up is no better for being asked about again, unless there is something new to measure.
+func TestWhatWasGivenUpStaysSo(t *testing.T) {
+	t.Parallel()
+	run := only(success(min99))
+	given := giveUp(run, advance(run, begin(run, epoch), map[string]Reading{"success": none("nobody answers")}, epoch), time.Minute, epoch, epoch.Add(time.Hour))
+	if got := renewed(run, given); got != given || got.Outcome != v1alpha1.AnalysisInconclusive {
+		t.Errorf("%+v", got)
+	}
+	if got := renewed(only(success(min99), compared(atMost)), given); got.Outcome != v1alpha1.AnalysisRunning {
+		t.Errorf("with a new metric: %+v", got)
 	}
 }
 

@@ -73,19 +73,20 @@ type running struct {
 	began  time.Time // when this operator began with it, or again where spec.suspend came between
 	found  found
 	warmUp *warmUp
-	// measuring gets what is being measured, and tried is when that had no result that status has.
+	// measuring gets what is being measured, of these metrics, and tried is when that had no result that status has.
 	measuring chan map[string]Reading
+	metrics   []v1alpha1.AnalysisMetric
 	tried     time.Time
 }
 
 // Judge implements controllers.Analysis.
 func (r *Runner) Judge(ctx context.Context, gs *v1alpha1.GinService, serving string) (rollout.Verdict, error) {
-	s, key := stageOf(gs, serving), client.ObjectKeyFromObject(gs)
+	s, key := stageOf(gs, serving, r.options.Clock.Now()), client.ObjectKeyFromObject(gs)
 	switch {
 	case s.run == nil:
 		r.Forget(key)
 		return s.verdict, nil
-	case s.status != nil && ended(s.status.Outcome):
+	case ended(s.status.Outcome):
 		r.Forget(key)
 		return s.verdictOn(s.status, 0), nil
 	}
@@ -138,9 +139,6 @@ func compares(run *v1alpha1.AnalysisRun) bool {
 // proceed takes an analysis as far as it gets in a pass.
 func (r *Runner) proceed(gs *v1alpha1.GinService, s stage, run *running, subjects []Subject) rollout.Verdict {
 	now, before := r.options.Clock.Now(), s.status
-	if before == nil {
-		before = begin(s.run, now)
-	}
 	after, wait := before, untilDue(s.run, before, run.tried, now)
 	if wait == 0 {
 		readings, done := r.measure(s, run, subjects, windowOf(s.run, before, now))
@@ -180,7 +178,7 @@ func (s *stage) verdictOn(status *v1alpha1.AnalysisStatus, after time.Duration) 
 	case v1alpha1.AnalysisRunning:
 	}
 	switch {
-	case equality.Semantic.DeepEqual(status, s.status):
+	case equality.Semantic.DeepEqual(status, s.recorded):
 	case s.promoted:
 		verdict.PostPromotionAnalysis = status
 	default:
@@ -199,11 +197,11 @@ func pending(readings map[string]Reading) bool {
 	return false
 }
 
-// measure returns a reading of each metric, or false where that takes longer than a pass waits.
+// measure returns a reading of each metric, or false where that takes longer than a pass waits, or was made of what is not to be measured any more.
 func (r *Runner) measure(s stage, run *running, subjects []Subject, window time.Duration) (map[string]Reading, bool) {
 	if run.measuring == nil {
 		measuring, metrics := make(chan map[string]Reading, 1), s.run.DeepCopy().Metrics
-		run.measuring = measuring
+		run.measuring, run.metrics = measuring, metrics
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), measuringTakes)
 			defer cancel()
@@ -215,6 +213,9 @@ func (r *Runner) measure(s stage, run *running, subjects []Subject, window time.
 	select {
 	case readings := <-run.measuring:
 		run.measuring = nil
+		if !equality.Semantic.DeepEqual(run.metrics, s.run.Metrics) {
+			return nil, false
+		}
 		return readings, true
 	case <-limit.Done():
 		return nil, false
@@ -243,12 +244,8 @@ func (r *Runner) warm(gs *v1alpha1.GinService, s stage, run *running, pods []Pod
 		return
 	}
 	if run.warmUp == nil {
-		var before *v1alpha1.WarmUpStatus
-		if s.status != nil {
-			before = s.status.WarmUp
-		}
 		life, stop := r.life()
-		run.warmUp = startWarmUp(life, stop, r.transport, s.warmUp, names.PreviewService(gs.Name)+"."+gs.Namespace, before)
+		run.warmUp = startWarmUp(life, stop, r.transport, s.warmUp, names.PreviewService(gs.Name)+"."+gs.Namespace, s.status.WarmUp)
 	}
 	run.warmUp.aim(pods)
 }

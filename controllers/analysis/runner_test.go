@@ -282,7 +282,7 @@ func TestStages(t *testing.T) {
 		"a preview is ready": {func(*v1alpha1.GinService) {}, rollout.Verdict{
 			Outcome: rollout.Analyzing, Message: "0 of 3 measurements made", After: 5 * time.Second, Analysis: &v1alpha1.AnalysisStatus{
 				Outcome: v1alpha1.AnalysisRunning, Message: "0 of 3 measurements made", StartedAt: &metav1.MicroTime{Time: epoch},
-				Metrics: []v1alpha1.AnalysisMetricStatus{{Name: "success", Outcome: v1alpha1.AnalysisRunning, Threshold: "at least 0.99"}},
+				Metrics: []v1alpha1.AnalysisMetricStatus{{Name: "success", Outcome: v1alpha1.AnalysisRunning, Measure: "SuccessRate", Threshold: "at least 0.99"}},
 			},
 		}, 2},
 		"only what serves is to be analysed, and this is a preview": {after, rollout.Verdict{}, 0},

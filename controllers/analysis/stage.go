@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"time"
+
 	"github.com/gin-operator/gin-operator/api/v1alpha1"
 	"github.com/gin-operator/gin-operator/controllers/resources"
 	"github.com/gin-operator/gin-operator/controllers/resources/names"
@@ -12,10 +14,11 @@ type stage struct {
 	// verdict is what is said while there is nothing to measure.
 	verdict rollout.Verdict
 
-	// run is what is measured, or nil, and status how far that has come, or nil where it begins.
-	run    *v1alpha1.AnalysisRun
-	status *v1alpha1.AnalysisStatus
-	warmUp *v1alpha1.WarmUp
+	// run is what is measured, or nil. recorded is how far that has come by the record, or nil where it begins, and status the same by what is measured
+	// now.
+	run              *v1alpha1.AnalysisRun
+	recorded, status *v1alpha1.AnalysisStatus
+	warmUp           *v1alpha1.WarmUp
 	// promoted says that it is about what serves. Otherwise it is about the preview.
 	promoted bool
 	// subject is the colour that is measured, behind a Service.
@@ -24,11 +27,16 @@ type stage struct {
 }
 
 // stageOf returns what to measure for a GinService, whose rollout has not ended. serving is the revision that takes the traffic.
-func stageOf(gs *v1alpha1.GinService, serving string) stage {
+func stageOf(gs *v1alpha1.GinService, serving string, now time.Time) stage {
 	settings, record := &gs.Spec.Strategy.BlueGreen, gs.Status.Rollout
 	nothing, begins := stage{verdict: rollout.Verdict{Promoted: true}}, stage{verdict: rollout.Verdict{Outcome: rollout.Analyzing}}
 	// Traffic moves before the record says so. A preview that serves is none, and has nothing left to be compared with.
-	switch approved := record.ApprovedAt != nil || record.ReadyAt != nil && serving == record.Revision; {
+	approved := record.ApprovedAt != nil || record.ReadyAt != nil && serving == record.Revision
+	recorded := record.Analysis
+	if approved {
+		recorded = record.PostPromotionAnalysis
+	}
+	switch {
 	case exempt(gs, record):
 		return nothing
 	case approved && (settings.PostPromotionAnalysis == nil || record.ReadyAt == nil && record.WarmRevision == ""):
@@ -37,7 +45,7 @@ func stageOf(gs *v1alpha1.GinService, serving string) stage {
 		return begins // once it serves alone
 	case approved:
 		return stage{
-			run: settings.PostPromotionAnalysis, status: record.PostPromotionAnalysis, promoted: true,
+			run: settings.PostPromotionAnalysis, recorded: recorded, status: soFar(settings.PostPromotionAnalysis, recorded, now), promoted: true,
 			subject: gs.Status.ActiveColor, service: names.ActiveService(gs.Name),
 		}
 	case settings.Analysis == nil:
@@ -46,10 +54,18 @@ func stageOf(gs *v1alpha1.GinService, serving string) stage {
 		return begins // once it is ready
 	default:
 		return stage{
-			run: &settings.Analysis.AnalysisRun, status: record.Analysis, warmUp: settings.Analysis.WarmUp,
+			run: &settings.Analysis.AnalysisRun, recorded: recorded, status: soFar(&settings.Analysis.AnalysisRun, recorded, now), warmUp: settings.Analysis.WarmUp,
 			subject: gs.Status.ActiveColor.Other(), service: names.PreviewService(gs.Name),
 		}
 	}
+}
+
+// soFar returns how far an analysis has come that is recorded, or nil where it begins.
+func soFar(run *v1alpha1.AnalysisRun, recorded *v1alpha1.AnalysisStatus, now time.Time) *v1alpha1.AnalysisStatus {
+	if recorded == nil {
+		return begin(run, now)
+	}
+	return renewed(run, recorded)
 }
 
 // exempt reports whether nothing is measured in a rollout at all: there is no second colour, or there are no pods; or it is the way back to what has

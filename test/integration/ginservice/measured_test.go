@@ -310,6 +310,20 @@ var _ = Describe("a version that is measured", func() {
 		}}, func(a *app) { a.slow(0.4) }),
 	)
 
+	It("has to pass what is asked for when it is approved", func(ctx SpecContext) {
+		apps{"v1": run(), "v2": run()}.measuring()
+		s := started(ctx, manual, before(analysed(1, 2)))
+		s.release(ctx, "v2")
+		Eventually(s.events).WithArguments(ctx, "AnalysisSuccessful").Should(HaveLen(1))
+		s.change(ctx, func(gs *v1alpha1.GinService) {
+			metrics := &gs.Spec.Strategy.BlueGreen.Analysis.Metrics
+			*metrics = append(*metrics, v1alpha1.AnalysisMetric{Name: "traffic", Type: v1alpha1.AnalysisRequestRate, ThresholdRange: &v1alpha1.ThresholdRange{Min: "1M"}})
+		})
+		s.promote(ctx, s.get(ctx).Status.Rollout.Revision)
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonAnalysisFailed)).To(MatchRegexp(`by its analysis: traffic: [0-9.]+ has to be at least 1M`))
+		Expect(s.activeColor(ctx)).To(Equal(v1alpha1.Blue))
+	})
+
 	It("waits for data, and says for which", func(ctx SpecContext) {
 		silent := run()
 		silent.refuse(true)
