@@ -69,7 +69,9 @@ type AnalysisRun struct {
 
 	// onNoData says what becomes of a measurement without data. Inconclusive waits for data: the preview is not promoted until there is some, or
 	// until strategy.blueGreen.previewTTLSeconds have passed; after the promotion, the analysis is given up when progressDeadlineSeconds have
-	// passed. Fail counts it as outside of the bounds, and Pass as within. Default: Inconclusive.
+	// passed. Fail counts it as outside of the bounds, and Pass as within. Two things are not for it to say: after the promotion, a measurement is
+	// outside of the bounds while no pod of the version is ready and some of the old colour are; and nothing counts while the service is scaled to
+	// zero. Default: Inconclusive.
 	// +optional
 	// +kubebuilder:default=Inconclusive
 	OnNoData NoDataPolicy `json:"onNoData,omitempty"`

@@ -114,7 +114,8 @@ type BlueGreen struct {
 	AbortScaleDownDelaySeconds *int32 `json:"abortScaleDownDelaySeconds,omitempty"`
 
 	// analysis measures a preview from when it is ready, and keeps it from its promotion until it has passed. The rollout is aborted where it fails.
-	// Going back to a colour that is still warm, a first revision, and a service that is scaled to zero go without. Default: none.
+	// Going back to a colour that is still warm, a first revision, and a service that is scaled to zero before the analysis begins go without.
+	// Default: none.
 	// +optional
 	Analysis *Analysis `json:"analysis,omitempty"`
 

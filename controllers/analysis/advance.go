@@ -68,15 +68,37 @@ func renewed(run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus) *v1alph
 	return after
 }
 
+// absence is why nobody can be asked, and what becomes of a measurement then, whatever onNoData says.
+type absence struct {
+	why    string
+	policy v1alpha1.NoDataPolicy
+}
+
 // advance returns the status of an analysis after a measurement, of which there is a reading for each metric by its name. The status is the same
 // where nothing of it counts and nothing new is known of why.
 func advance(run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus, readings map[string]Reading, now time.Time) *v1alpha1.AnalysisStatus {
+	return advanceBy(run, before, now, func(metric *v1alpha1.AnalysisMetric, result *v1alpha1.AnalysisMetricStatus) bool {
+		reading, measured := readings[result.Name]
+		return measured && count(run, metric, reading, result)
+	})
+}
+
+// advanceWithout is advance where nobody can be asked.
+func advanceWithout(run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus, nobody *absence, now time.Time) *v1alpha1.AnalysisStatus {
+	return advanceBy(run, before, now, func(_ *v1alpha1.AnalysisMetric, result *v1alpha1.AnalysisMetricStatus) bool {
+		return countNothing(run, nobody.why, nobody.policy, result)
+	})
+}
+
+// advanceBy counts a measurement of each metric that has not ended yet. counts adds it to the result, and reports whether it counts.
+func advanceBy(
+	run *v1alpha1.AnalysisRun, before *v1alpha1.AnalysisStatus, now time.Time,
+	counts func(metric *v1alpha1.AnalysisMetric, result *v1alpha1.AnalysisMetricStatus) bool,
+) *v1alpha1.AnalysisStatus {
 	after := before.DeepCopy()
 	after.Metrics = inOrder(run, before.Metrics)
 	for i := range run.Metrics {
-		result := &after.Metrics[i]
-		reading, measured := readings[result.Name]
-		if measured && !ended(result.Outcome) && count(run, &run.Metrics[i], reading, result) {
+		if result := &after.Metrics[i]; !ended(result.Outcome) && counts(&run.Metrics[i], result) {
 			after.MeasuredAt = &metav1.MicroTime{Time: now}
 		}
 	}
@@ -131,24 +153,38 @@ func count(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading R
 		return false
 	}
 	problem := lacking(run, metric, reading)
-	var failed bool
-	switch policy := cmp.Or(run.OnNoData, v1alpha1.NoDataInconclusive); {
-	case problem == "":
-		failed = judge(metric, reading, result)
-	case policy == v1alpha1.NoDataInconclusive:
-		result.Value, result.ActiveValue, result.Message = "", "", shorten(problem, maxMetricMessage)
-		return false
-	default:
-		failed = policy == v1alpha1.NoDataFail
-		result.Value, result.ActiveValue = "", ""
-		result.Message = shorten(fmt.Sprintf("%s, which counts as %s (onNoData)", problem, map[bool]string{true: "failed", false: "passed"}[failed]), maxMetricMessage)
+	if problem == "" {
+		tally(run, judge(metric, reading, result), result)
+		return true
 	}
+	policy := cmp.Or(run.OnNoData, v1alpha1.NoDataInconclusive)
+	switch policy {
+	case v1alpha1.NoDataFail:
+		problem += ", which counts as failed (onNoData)"
+	case v1alpha1.NoDataPass:
+		problem += ", which counts as passed (onNoData)"
+	case v1alpha1.NoDataInconclusive:
+	}
+	return countNothing(run, problem, policy, result)
+}
+
+// countNothing adds a measurement without data to the result of a metric, and reports whether it counts.
+func countNothing(run *v1alpha1.AnalysisRun, why string, policy v1alpha1.NoDataPolicy, result *v1alpha1.AnalysisMetricStatus) bool {
+	result.Value, result.ActiveValue, result.Message = "", "", shorten(why, maxMetricMessage)
+	if policy == v1alpha1.NoDataInconclusive {
+		return false
+	}
+	tally(run, policy == v1alpha1.NoDataFail, result)
+	return true
+}
+
+// tally counts a measurement.
+func tally(run *v1alpha1.AnalysisRun, failed bool, result *v1alpha1.AnalysisMetricStatus) {
 	result.Measurements++
 	if failed {
 		result.Failed++
 	}
 	result.Outcome = outcome(run, result)
-	return true
 }
 
 // judge puts a reading into the result of a metric, and reports whether it is outside of the bounds.

@@ -433,6 +433,32 @@ func TestWhatWasGivenUpStaysSo(t *testing.T) {
 	}
 }
 
+func TestAdvanceWithout(t *testing.T) {
+	t.Parallel()
+	run := policy(only(success(min99), compared(atMost)), v1alpha1.NoDataPass)
+	run.FailureLimit = new(int32(1))
+	now := epoch.Add(time.Minute)
+	for policy, want := range map[v1alpha1.NoDataPolicy]result{
+		v1alpha1.NoDataInconclusive: {v1alpha1.AnalysisRunning, "", 1, 0},
+		v1alpha1.NoDataFail:         {v1alpha1.AnalysisRunning, "", 2, 1},
+	} {
+		before := advance(run, begin(run, epoch), map[string]Reading{"success": value(1), "latency": against(1, 1)}, epoch)
+		after := advanceWithout(run, before, &absence{"nobody is there", policy}, now)
+		for _, m := range after.Metrics {
+			if diff := cmp.Diff(want, result{m.Outcome, m.Value, m.Measurements, m.Failed}); diff != "" || m.Message != "nobody is there" {
+				t.Errorf("%s: %s: %q %s", policy, m.Name, m.Message, diff)
+			}
+		}
+		if counts := after.MeasuredAt.Time.Equal(now); counts != (policy == v1alpha1.NoDataFail) {
+			t.Errorf("%s: it was measured at %s", policy, after.MeasuredAt)
+		}
+		again := advanceWithout(run, after, &absence{"nobody is there", policy}, now)
+		if ended := again.Outcome == v1alpha1.AnalysisFailed; ended != (policy == v1alpha1.NoDataFail) {
+			t.Errorf("%s: %s", policy, again.Message)
+		}
+	}
+}
+
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	run := only(success(v1alpha1.ThresholdRange{Min: "0.99"}))

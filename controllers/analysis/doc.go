@@ -12,7 +12,7 @@
 //
 // Invariants:
 //   - Status changes with a measurement that counts, or with the reason why there is none, and not with time.
-//   - What is not known is never good, and never bad, unless onNoData says so.
+//   - What is not known is never good, and never bad, unless onNoData says so. That nobody is there any more to serve is known, and bad.
 //   - A result is of what the spec asks for now. What it says of another metric, or by other bounds, is no result.
 //   - Nothing is dialled but pods of the GinService, by the addresses that the kubelet reported, and the Prometheus of the administrator.
 package analysis

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +78,8 @@ type running struct {
 	measuring chan map[string]Reading
 	metrics   []v1alpha1.AnalysisMetric
 	tried     time.Time
+	// wakes says that the service was scaled to zero, and that not all of what is measured has had a ready pod since.
+	wakes bool
 }
 
 // Judge implements controllers.Analysis.
@@ -103,7 +106,7 @@ func (r *Runner) Judge(ctx context.Context, gs *v1alpha1.GinService, serving str
 		return rollout.Verdict{}, fmt.Errorf("measuring pods: %w", err)
 	}
 	r.warm(gs, s, run, subjects[0].Pods)
-	verdict := r.proceed(gs, s, run, subjects)
+	verdict := r.proceed(gs, s, run, subjects, run.absent(gs, s, subjects, more))
 	if more && verdict.After > listInterval {
 		verdict.After = listInterval
 	}
@@ -136,13 +139,53 @@ func compares(run *v1alpha1.AnalysisRun) bool {
 	return false
 }
 
+// absent returns why nobody can be asked about the versions that are measured, of which these pods are ready, and maybe more; or nil where somebody can
+// be, or where it is for onNoData to say what becomes of that. So it is with a preview: after the promotion, users have nobody to turn to, while what
+// served before could serve them.
+func (run *running) absent(gs *v1alpha1.GinService, s stage, subjects []Subject, more bool) *absence {
+	empty := func(subject Subject) bool { return len(subject.Pods) == 0 }
+	switch other := s.subject.Other(); {
+	case scaledToZero(gs):
+		run.wakes = true
+		return &absence{why: "the service is scaled to zero", policy: v1alpha1.NoDataInconclusive}
+	case more || !slices.ContainsFunc(subjects, empty):
+		run.wakes = false
+		return nil
+	case run.wakes:
+		return &absence{why: "no pod is ready yet since the service was scaled to zero", policy: v1alpha1.NoDataInconclusive}
+	case s.promoted && available(gs, s.subject) == 0 && available(gs, other) > 0:
+		return &absence{why: fmt.Sprintf("no pod of %s is ready, and %s has pods that are", s.subject, other), policy: v1alpha1.NoDataFail}
+	default:
+		return nil
+	}
+}
+
+// available returns how many pods of a colour are available by status. EndpointSlices alone would not do: those of a Service that somebody has deleted
+// are gone while its pods serve, and no Service selects what is warm.
+func available(gs *v1alpha1.GinService, color v1alpha1.Color) int32 {
+	for i := range gs.Status.Colors {
+		if gs.Status.Colors[i].Color == color {
+			return gs.Status.Colors[i].Ready
+		}
+	}
+	return 0
+}
+
 // proceed takes an analysis as far as it gets in a pass.
-func (r *Runner) proceed(gs *v1alpha1.GinService, s stage, run *running, subjects []Subject) rollout.Verdict {
+func (r *Runner) proceed(gs *v1alpha1.GinService, s stage, run *running, subjects []Subject, nobody *absence) rollout.Verdict {
 	now, before := r.options.Clock.Now(), s.status
 	after, wait := before, untilDue(s.run, before, run.tried, now)
 	if wait == 0 {
-		readings, done := r.measure(s, run, subjects, windowOf(s.run, before, now))
-		switch after = advance(s.run, before, readings, now); {
+		var readings map[string]Reading
+		done := true
+		if nobody != nil {
+			run.measuring = nil
+			after = advanceWithout(s.run, before, nobody, now)
+		} else {
+			readings, done = r.measure(s, run, subjects, windowOf(s.run, before, now))
+			after = advance(s.run, before, readings, now)
+		}
+		switch {
 		case !done:
 			wait = lookAgain
 		case after.MeasuredAt.Equal(before.MeasuredAt) && pending(readings):

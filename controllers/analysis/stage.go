@@ -37,8 +37,8 @@ func stageOf(gs *v1alpha1.GinService, serving string, now time.Time) stage {
 		recorded = record.PostPromotionAnalysis
 	}
 	switch {
-	case exempt(gs, record):
-		return nothing
+	case exempt(gs, record), recorded == nil && scaledToZero(gs):
+		return nothing // what has begun goes on once there are pods again
 	case approved && (settings.PostPromotionAnalysis == nil || record.ReadyAt == nil && record.WarmRevision == ""):
 		return nothing // what was never a preview comes first, or replaces what served: there is a way back only where another version is warm
 	case approved && record.Step != v1alpha1.StepDraining:
@@ -50,14 +50,15 @@ func stageOf(gs *v1alpha1.GinService, serving string, now time.Time) stage {
 		}
 	case settings.Analysis == nil:
 		return stage{}
-	case record.ReadyAt == nil:
-		return begins // once it is ready
-	default:
-		return stage{
-			run: &settings.Analysis.AnalysisRun, recorded: recorded, status: soFar(&settings.Analysis.AnalysisRun, recorded, now), warmUp: settings.Analysis.WarmUp,
-			subject: gs.Status.ActiveColor.Other(), service: names.PreviewService(gs.Name),
-		}
 	}
+	s := stage{
+		run: &settings.Analysis.AnalysisRun, recorded: recorded, status: soFar(&settings.Analysis.AnalysisRun, recorded, now), warmUp: settings.Analysis.WarmUp,
+		subject: gs.Status.ActiveColor.Other(), service: names.PreviewService(gs.Name),
+	}
+	if record.ReadyAt == nil && !ended(s.status.Outcome) {
+		return begins // once it is ready
+	}
+	return s
 }
 
 // soFar returns how far an analysis has come that is recorded, or nil where it begins.
@@ -68,16 +69,18 @@ func soFar(run *v1alpha1.AnalysisRun, recorded *v1alpha1.AnalysisStatus, now tim
 	return renewed(run, recorded)
 }
 
-// exempt reports whether nothing is measured in a rollout at all: there is no second colour, or there are no pods; or it is the way back to what has
-// served before, which must not wait for anything.
+// exempt reports whether nothing is measured in a rollout at all: there is no second colour; or it is the way back to what has served before, which must
+// not wait for anything.
 func exempt(gs *v1alpha1.GinService, record *v1alpha1.RolloutStatus) bool {
 	settings := &gs.Spec.Strategy.BlueGreen
 	switch held := gs.Annotations[v1alpha1.AnnotationRollback]; {
 	case gs.Spec.Strategy.Type == v1alpha1.StrategyRollingUpdate, settings.Analysis == nil && settings.PostPromotionAnalysis == nil:
 		return true
-	case record.Rollback, held != "" && resources.Names(held, record.Revision):
-		return true
 	default:
-		return gs.Spec.Replicas != nil && *gs.Spec.Replicas == 0
+		return record.Rollback || held != "" && resources.Names(held, record.Revision)
 	}
+}
+
+func scaledToZero(gs *v1alpha1.GinService) bool {
+	return gs.Spec.Replicas != nil && *gs.Spec.Replicas == 0
 }

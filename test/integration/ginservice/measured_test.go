@@ -23,6 +23,7 @@ import (
 	"github.com/gin-operator/gin-operator/controllers"
 	"github.com/gin-operator/gin-operator/controllers/analysis"
 	"github.com/gin-operator/gin-operator/podmetrics"
+	"github.com/gin-operator/gin-operator/test/kubelet"
 )
 
 // app plays all pods of one version: it answers on loopback, and exposes what ginkit does.
@@ -309,6 +310,43 @@ var _ = Describe("a version that is measured", func() {
 			{Name: "latency", Type: v1alpha1.AnalysisLatency, ThresholdRange: &v1alpha1.ThresholdRange{Max: "375m"}},
 		}}, func(a *app) { a.slow(0.4) }),
 	)
+
+	It("is switched back where none of its pods is ready any more while the old one is warm", func(ctx SpecContext) {
+		apps{"v1": run(), "v2": run()}.measuring()
+		trial := analysed(1, 100)
+		trial.OnNoData = v1alpha1.NoDataPass
+		s := started(ctx, afterwards(trial), scaleDownDelay(0))
+		s.release(ctx, "v2")
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.Rollout.PostPromotionAnalysis).NotTo(BeNil())
+			g.Expect(gs.Status.Rollout.PostPromotionAnalysis.Metrics[0].Value).To(Equal("1"))
+		})
+		s.allowOutage(ctx, func() {
+			s.pods("v2", kubelet.Behavior{State: kubelet.NotReady})
+			Eventually(s.activeColor).WithArguments(ctx).WithTimeout(15 * time.Second).Should(Equal(v1alpha1.Blue))
+		})
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionStalled, v1alpha1.ReasonAnalysisFailed)).To(
+			ContainSubstring("no pod of green is ready, and blue has pods that are"))
+	})
+
+	It("is not promoted while it is scaled to zero in the middle, but measured on when it wakes", func(ctx SpecContext) {
+		apps{"v1": run(), "v2": run()}.measuring()
+		gate := analysed(2, 4)
+		gate.OnNoData = v1alpha1.NoDataFail
+		s := started(ctx, before(gate))
+		s.release(ctx, "v2")
+		s.eventually(ctx, func(g Gomega, gs *v1alpha1.GinService) {
+			g.Expect(gs.Status.Rollout.Analysis).NotTo(BeNil())
+			g.Expect(gs.Status.Rollout.Analysis.Metrics[0].Measurements).To(BeEquivalentTo(1))
+		})
+		s.scale(ctx, 0)
+		s.eventuallySays(ctx, v1alpha1.ConditionProgressing, string(v1alpha1.StepWaitingForPromotion), "success waits for data, because the service is scaled to zero")
+		Eventually(s.podNames).WithArguments(ctx, v1alpha1.Green).Should(BeEmpty())
+		Consistently(s.activeColor).WithArguments(ctx).Should(Equal(v1alpha1.Blue))
+		s.scale(ctx, 2)
+		s.eventuallyServes(ctx, "v2")
+		Expect(s.get(ctx).Status.Rollout.Analysis.Metrics[0]).To(And(HaveField("Measurements", BeEquivalentTo(4)), HaveField("Failed", BeZero())))
+	})
 
 	It("has to pass what is asked for when it is approved", func(ctx SpecContext) {
 		apps{"v1": run(), "v2": run()}.measuring()
