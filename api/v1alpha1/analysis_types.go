@@ -199,9 +199,10 @@ type WarmUp struct {
 	// +kubebuilder:validation:Maximum=100
 	RequestsPerSecond *int32 `json:"requestsPerSecond,omitempty"`
 
-	// maxRequests is how many are sent in all. Default: 1000.
+	// maxRequests is how many are sent in all, at most. Where all are sent before the analysis has ended, and nobody else sends any, it has no data
+	// from then on. Default: 100000, which last for almost three hours at 10 per second.
 	// +optional
-	// +kubebuilder:default=1000
+	// +kubebuilder:default=100000
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
 	MaxRequests *int32 `json:"maxRequests,omitempty"`

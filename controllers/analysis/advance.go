@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -241,7 +242,7 @@ func summary(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus) string 
 		result := &status.Metrics[i]
 		made = min(made, result.Measurements)
 		switch {
-		case result.Outcome == v1alpha1.AnalysisRunning && result.Value == "" && result.Message != "":
+		case waits(*result):
 			values = append(values, fmt.Sprintf("%s waits for data, because %s", result.Name, result.Message))
 		case result.Value != "":
 			values = append(values, fmt.Sprintf("%s is %s (%s)", result.Name, result.Value, result.Threshold))
@@ -271,18 +272,30 @@ func giveUp(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisStatus, deadline
 	return status
 }
 
-// noteWarmUp notes what became of the requests of a warm-up: with the measurements, or where it fails the analysis.
-func noteWarmUp(settings *v1alpha1.WarmUp, before, after *v1alpha1.AnalysisStatus, result *v1alpha1.WarmUpStatus) {
+// noteWarmUp notes what became of the requests of a warm-up: with the measurements, or where it fails the analysis, or where all are sent and yet there
+// is no data.
+func noteWarmUp(run *v1alpha1.AnalysisRun, settings *v1alpha1.WarmUp, before, after *v1alpha1.AnalysisStatus, result *v1alpha1.WarmUpStatus) {
 	fails := result.Failed > valueOr(settings.FailureLimit, 0)
-	if !fails && before.MeasuredAt.Equal(after.MeasuredAt) && before.Outcome == after.Outcome {
+	dry := result.Sent >= valueOr(settings.MaxRequests, defaultWarmUpMost) && slices.ContainsFunc(after.Metrics, waits)
+	if !fails && !dry && before.MeasuredAt.Equal(after.MeasuredAt) && before.Outcome == after.Outcome {
 		return
 	}
 	after.WarmUp = result.DeepCopy()
-	if fails && after.Outcome != v1alpha1.AnalysisFailed {
+	switch {
+	case after.Outcome == v1alpha1.AnalysisFailed:
+	case fails:
 		after.Outcome = v1alpha1.AnalysisFailed
 		after.Message = shorten(fmt.Sprintf("warmUp: %s: %d of %d requests failed, and failureLimit is %d",
 			result.Message, result.Failed, result.Sent, valueOr(settings.FailureLimit, 0)), maxMessage)
+	case dry:
+		// Not after the summary, which can be too long for more.
+		after.Message = shorten(fmt.Sprintf("all %d requests of the warm-up (maxRequests) are sent: %s", result.Sent, summary(run, after)), maxMessage)
 	}
+}
+
+// waits reports whether a metric waits for data.
+func waits(result v1alpha1.AnalysisMetricStatus) bool {
+	return result.Outcome == v1alpha1.AnalysisRunning && result.Value == "" && result.Message != ""
 }
 
 func ended(outcome v1alpha1.AnalysisOutcome) bool {

@@ -481,20 +481,58 @@ func TestNoteWarmUp(t *testing.T) {
 	settings := &v1alpha1.WarmUp{FailureLimit: new(int32(1))}
 	before := &v1alpha1.AnalysisStatus{Outcome: v1alpha1.AnalysisRunning}
 	after := before.DeepCopy()
-	noteWarmUp(settings, before, after, &v1alpha1.WarmUpStatus{Sent: 50, Failed: 1, Message: "GET / was answered with 500 instead of 200"})
+	noteWarmUp(only(success(min99)), settings, before, after, &v1alpha1.WarmUpStatus{Sent: 50, Failed: 1, Message: "GET / was answered with 500 instead of 200"})
 	if after.WarmUp != nil {
 		t.Error("status changes without a measurement")
 	}
 	after.MeasuredAt = &metav1.MicroTime{Time: epoch}
-	noteWarmUp(settings, before, after, &v1alpha1.WarmUpStatus{Sent: 60, Failed: 1, Message: "GET / was answered with 500 instead of 200"})
+	noteWarmUp(only(success(min99)), settings, before, after, &v1alpha1.WarmUpStatus{Sent: 60, Failed: 1, Message: "GET / was answered with 500 instead of 200"})
 	if after.WarmUp == nil || after.WarmUp.Sent != 60 || after.Outcome != v1alpha1.AnalysisRunning {
 		t.Errorf("%+v", after)
 	}
 	before = after.DeepCopy()
-	noteWarmUp(settings, before, after, &v1alpha1.WarmUpStatus{Sent: 61, Failed: 2, Message: "GET / was answered with 500 instead of 200"})
+	noteWarmUp(only(success(min99)), settings, before, after, &v1alpha1.WarmUpStatus{Sent: 61, Failed: 2, Message: "GET / was answered with 500 instead of 200"})
 	want := "warmUp: GET / was answered with 500 instead of 200: 2 of 61 requests failed, and failureLimit is 1"
 	if after.Outcome != v1alpha1.AnalysisFailed || after.Message != want {
 		t.Errorf("%+v", after)
+	}
+}
+
+// A warm-up that has come to its end is why there is no data, where nobody else sends requests.
+func TestNoteWarmUpThatHasRunDry(t *testing.T) {
+	t.Parallel()
+	run, settings := only(success(min99)), &v1alpha1.WarmUp{MaxRequests: new(int32(500))}
+	waiting := func() *v1alpha1.AnalysisStatus {
+		return advance(run, begin(run, epoch), map[string]Reading{"success": none("nothing was counted")}, epoch)
+	}
+	goesOn := advance(run, begin(run, epoch), map[string]Reading{"success": value(1)}, epoch)
+	const dry = "all 500 requests of the warm-up (maxRequests) are sent: 0 of 3 measurements made, success waits for data, because nothing was counted"
+	for name, tc := range map[string]struct {
+		given    *v1alpha1.AnalysisStatus
+		settings *v1alpha1.WarmUp
+		sent     int32
+		want     string
+	}{
+		"it waits for data":                    {waiting(), settings, 500, dry},
+		"it waits for data, and some are left": {waiting(), settings, 499, waiting().Message},
+		"there is data":                        {goesOn, settings, 500, goesOn.Message},
+		"the default":                          {waiting(), &v1alpha1.WarmUp{}, 99_999, waiting().Message},
+		"all of the default": {
+			waiting(), &v1alpha1.WarmUp{}, 100_000, strings.Replace(dry, "500", "100000", 1),
+		},
+	} {
+		before, after := tc.given, tc.given.DeepCopy()
+		// The second time is a pass in which nothing is measured.
+		for range 2 {
+			noteWarmUp(run, tc.settings, before, after, &v1alpha1.WarmUpStatus{Sent: tc.sent})
+			if after.Message != tc.want || after.Outcome != v1alpha1.AnalysisRunning {
+				t.Errorf("%s: %s: %q, want %q", name, after.Outcome, after.Message, tc.want)
+			}
+			if said := after.WarmUp != nil && after.WarmUp.Sent == tc.sent; said != (tc.want != tc.given.Message) {
+				t.Errorf("%s: %+v", name, after.WarmUp)
+			}
+			before, after = after, after.DeepCopy()
+		}
 	}
 }
 

@@ -337,3 +337,33 @@ func TestStagesOfAServiceScaledToZero(t *testing.T) {
 		})
 	}
 }
+
+// Status says that a warm-up has come to its end, and what is changed lets it go on.
+func TestAWarmUpThatHasRunDry(t *testing.T) {
+	t.Parallel()
+	gs := previewed()
+	analysis := gs.Spec.Strategy.BlueGreen.Analysis
+	analysis.WarmUp = &v1alpha1.WarmUp{MaxRequests: new(int32(10)), Requests: []v1alpha1.WarmUpRequest{{Path: "/"}}}
+	gs.Status.Rollout.Analysis = begin(&analysis.AnalysisRun, epoch)
+	gs.Status.Rollout.Analysis.WarmUp = &v1alpha1.WarmUpStatus{Sent: 10}
+	w := newWorld(t, both(gs, v1alpha1.Blue)...)
+	w.Runner = NewRunner(Options{Client: w.client, Live: w.client, Clock: w.clock, Source: w.source, Dial: new(dials).dial})
+	t.Cleanup(w.end)
+	w.source.say(v1alpha1.Green, Sample{Problem: "nothing was counted"})
+	w.elapse(5 * time.Second)
+	const waits = "0 of 3 measurements made, success waits for data, because nothing was counted"
+	if got := w.pass(t, gs); got.Message != "all 10 requests of the warm-up (maxRequests) are sent: "+waits || got.Analysis == nil {
+		t.Errorf("%+v", got)
+	}
+	for range 3 {
+		w.elapse(2 * time.Second)
+		if got := w.pass(t, gs); got.Analysis != nil {
+			t.Errorf("status changes while nothing does: %+v", got.Analysis)
+		}
+	}
+	analysis.WarmUp = nil
+	w.elapse(5 * time.Second)
+	if got := w.pass(t, gs); got.Message != waits {
+		t.Errorf("%+v", got)
+	}
+}

@@ -198,7 +198,7 @@ func (r *Runner) proceed(gs *v1alpha1.GinService, s stage, run *running, subject
 	}
 	if run.warmUp != nil {
 		after = after.DeepCopy()
-		noteWarmUp(s.warmUp, before, after, run.warmUp.soFar())
+		noteWarmUp(s.run, s.warmUp, before, after, run.warmUp.soFar())
 	}
 	if s.promoted {
 		after = giveUp(s.run, after, seconds(gs.Spec.ProgressDeadlineSeconds, defaultProgressDeadline), run.began, now)

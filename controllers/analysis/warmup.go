@@ -21,7 +21,7 @@ import (
 
 const (
 	defaultWarmUpRate   = 10
-	defaultWarmUpMost   = 1000
+	defaultWarmUpMost   = 100_000
 	defaultWarmUpStatus = http.StatusOK
 	// warmUpTimeout is what one request of a warm-up may take, with its answer.
 	warmUpTimeout = 10 * time.Second

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -107,6 +108,18 @@ terminationGracePeriodSeconds: 30
 		Expect(created.Object["spec"]).To(HaveKeyWithValue("network", map[string]any{"metricsFrom": []any{map[string]any{
 			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "monitoring"}},
 		}}}))
+	})
+
+	It("gets a warm-up that lasts for longer than most analyses", func(ctx context.Context) {
+		created, err := resources.Namespace(namespace).Create(ctx, withSpec(
+			`{image: app, strategy: {blueGreen: {analysis: {metrics: [{name: a, type: SuccessRate, thresholdRange: {min: "1"}}], warmUp: {requests: [{path: /}]}}}}}`), metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		warmUp, _, err := unstructured.NestedMap(created.Object, "spec", "strategy", "blueGreen", "analysis", "warmUp")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(warmUp).To(Equal(map[string]any{
+			"requests":          []any{map[string]any{"path": "/", "expectedStatus": int64(200)}},
+			"requestsPerSecond": int64(10), "maxRequests": int64(100_000), "failureLimit": int64(0),
+		}))
 	})
 
 	It("gets one replica as the autoscaler's minimum", func(ctx context.Context) {
