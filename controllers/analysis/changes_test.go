@@ -367,3 +367,20 @@ func TestAWarmUpThatHasRunDry(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What is compared with a version that is broken may be what mends it.
+func TestAComparisonWithPodsThatAreGoneIsNoFailure(t *testing.T) {
+	t.Parallel()
+	gs := previewed()
+	analysis := gs.Spec.Strategy.BlueGreen.Analysis
+	analysis.Metrics, analysis.OnNoData = only(compared(atMost)).Metrics, v1alpha1.NoDataFail
+	w := newWorld(t, both(gs, v1alpha1.Blue)...)
+	w.source.say(v1alpha1.Green, good)
+	w.source.say(v1alpha1.Blue, Sample{Problem: "no pod is ready"})
+	w.pass(t, gs)
+	w.shows(t, gs, "hello", v1alpha1.Blue)
+	w.elapse(5 * time.Second)
+	if got := w.pass(t, gs); got.Outcome != rollout.Analyzing || !strings.Contains(got.Message, "no pod of blue is ready, which it is to be compared with") {
+		t.Errorf("%+v", got)
+	}
+}

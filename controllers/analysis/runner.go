@@ -155,6 +155,9 @@ func (run *running) absent(gs *v1alpha1.GinService, s stage, subjects []Subject,
 		return &absence{why: "no pod is ready yet since the service was scaled to zero", policy: v1alpha1.NoDataInconclusive}
 	case s.promoted && available(gs, s.subject) == 0 && available(gs, other) > 0:
 		return &absence{why: fmt.Sprintf("no pod of %s is ready, and %s has pods that are", s.subject, other), policy: v1alpha1.NoDataFail}
+	case len(subjects) > 1 && empty(subjects[1]):
+		// No fault of the new version, which may be what mends it.
+		return &absence{why: fmt.Sprintf("no pod of %s is ready, which it is to be compared with", other), policy: v1alpha1.NoDataInconclusive}
 	default:
 		return nil
 	}

@@ -309,7 +309,7 @@ func TestStages(t *testing.T) {
 		}, rollout.Verdict{
 			Outcome: rollout.Analyzing, Message: "0 of 3 measurements made", After: 5 * time.Second, Promoted: true, PostPromotionAnalysis: &v1alpha1.AnalysisStatus{
 				Outcome: v1alpha1.AnalysisRunning, Message: "0 of 3 measurements made", StartedAt: &metav1.MicroTime{Time: epoch},
-				Metrics: []v1alpha1.AnalysisMetricStatus{{Name: "success", Outcome: v1alpha1.AnalysisRunning, Threshold: "at least 0.99"}},
+				Metrics: []v1alpha1.AnalysisMetricStatus{{Name: "success", Outcome: v1alpha1.AnalysisRunning, Measure: "SuccessRate", Threshold: "at least 0.99"}},
 			},
 		}, 2},
 		"a rollback to something else": {

@@ -138,7 +138,7 @@ func (p *planner) wait(record *v1alpha1.RolloutStatus, first bool) {
 		other = fmt.Sprintf(" (it is %s)", p.Approved)
 	}
 	switch {
-	case p.unseen():
+	case p.unseen() && p.analyzed(record):
 		p.step(record, v1alpha1.StepWaitingForPromotion, "scaled to zero, there is no preview to look at: to promote the revision all the same, set the annotation %s: %s%s",
 			v1alpha1.AnnotationPromote, record.Revision, other)
 	case !p.analyzed(record):
