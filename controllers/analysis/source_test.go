@@ -58,8 +58,7 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	t.Cleanup(scraper.Close)
 	source, key := NewPods(scraper), types.NamespacedName{Namespace: "shop", Name: "hello"}
 	one, other := serve(t, "one"), serve(t, "other")
-	pods := []Pod{one.Pod, other.Pod}
-	subject := Subject{Namespace: "shop", Service: "hello", Color: v1alpha1.Green, Pods: pods}
+	subject := Subject{Namespace: "shop", Service: "hello", Color: v1alpha1.Green}
 	rate := success(v1alpha1.ThresholdRange{Min: "0.99"})
 	latency := v1alpha1.AnalysisMetric{Name: "latency", Type: v1alpha1.AnalysisLatency}
 	traffic := v1alpha1.AnalysisMetric{Name: "traffic", Type: v1alpha1.AnalysisRequestRate}
@@ -67,12 +66,20 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	measure := func(metric v1alpha1.AnalysisMetric) Sample {
 		return source.Measure(t.Context(), subject, &metric, time.Minute)
 	}
+	watch := func(pods ...Pod) {
+		subject.Pods = pods
+		if err := source.Watch(key, pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	measured := func(metric v1alpha1.AnalysisMetric) bool {
+		got := measure(metric)
+		return !got.Pending && got.Problem == ""
+	}
 
 	one.has(1000, 1000) // long ago
 	other.has(0, 0)
-	if err := source.Watch(key, pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
-		t.Fatal(err)
-	}
+	watch(one.Pod, other.Pod)
 	if got := measure(rate); !got.Pending {
 		t.Errorf("before the first scrape: %+v", got)
 	}
@@ -105,30 +112,24 @@ func TestPodsAreMeasuredTogether(t *testing.T) {
 	other.fail(http.StatusInternalServerError)
 	eventually(t, "problem of the pod that fails", func() bool { return strings.Contains(measure(rate).Problem, "pod shop/other: it answers /metrics") })
 	third := serve(t, "third")
-	subject.Pods = []Pod{one.Pod, other.Pod, third.Pod}
-	if err := source.Watch(key, subject.Pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
-		t.Fatal(err)
-	}
+	watch(one.Pod, other.Pod, third.Pod)
 	// One of three may be silent where it is about a share, and not where all are added up.
-	eventually(t, "a ratio of the other two", func() bool { return measure(rate).Problem == "" })
+	eventually(t, "a ratio of the other two", func() bool { return measured(rate) })
 	if got := measure(traffic); !strings.Contains(got.Problem, "pod shop/other: it answers /metrics") {
 		t.Errorf("the traffic of two of three is that of all: %+v", got)
 	}
 
 	// It is replaced, and its successor does not count before it has been scraped twice.
 	successor := serve(t, "successor")
-	subject.Pods = []Pod{one.Pod, successor.Pod}
-	if err := source.Watch(key, subject.Pods, &v1alpha1.AnalysisRun{Metrics: []v1alpha1.AnalysisMetric{rate, latency, traffic, missing}}); err != nil {
-		t.Fatal(err)
-	}
-	if got := measure(rate); got.Count != 100 || got.Problem != "" {
-		t.Errorf("without the pod that is gone: %+v", got)
-	}
+	successor.fail(http.StatusServiceUnavailable)
+	watch(one.Pod, successor.Pod)
 	// The traffic of one is not what both have.
-	if got := measure(traffic); !got.Pending {
-		t.Errorf("the traffic of one of two is that of both: %+v", got)
+	if measured(traffic) {
+		t.Error("the traffic of one of two is that of both")
 	}
-	eventually(t, "traffic of both", func() bool { return !measure(traffic).Pending })
+	successor.fail(0)
+	eventually(t, "what the two have without the pod that is gone", func() bool { return measured(rate) && measure(rate).Count == 100 })
+	eventually(t, "traffic of both", func() bool { return measured(traffic) })
 	source.Forget(key)
 	if got := measure(rate); !got.Pending {
 		t.Errorf("after it is forgotten: %+v", got)

@@ -65,7 +65,7 @@ var _ = Describe("verification", func() {
 		create(ctx, gs)
 		traffic, seen := load(ctx, gs, 50), record(ctx, gs)
 		change(ctx, gs, configured("ERROR_RATE", "0.05"))
-		Expect(awaitRejected(ctx, gs)).To(MatchRegexp(`success: 0\.9[0-9]* has to be at least 0\.99`))
+		Expect(awaitRejected(ctx, gs)).To(MatchRegexp(`success: 0\.[0-9]+ has to be at least 0\.99`))
 		Expect(gs.Status.Rollout.Analysis).To(And(HaveField("Outcome", v1alpha1.AnalysisFailed), HaveField("WarmUp.Failed", BeNumerically(">", 0))))
 		Expect(gs.Status.ActiveColor).To(Equal(v1alpha1.Blue))
 		sights, _ := seen.since(0)
