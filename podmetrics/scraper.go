@@ -22,7 +22,7 @@ import (
 // staleAfter is how many intervals a sample is fresh for.
 const staleAfter = 3
 
-// slowShare is the part of the timeout that a scrape may take to count as quick. A hundred pods that take nearly all of it would hold all places.
+// slowShare divides the timeout into what a scrape may take to count as quick, and the rest. A hundred pods that take nearly all of it would hold all places.
 const slowShare = 4
 
 // clockSkew is by how much the clocks of two machines may differ.
@@ -131,7 +131,7 @@ type target struct {
 	tracks  map[string]*track
 	// dropped are tracks that nobody asks for any more, and that a scrape may yet be at.
 	dropped []*track
-	// samples is how many of them are kept.
+	// samples is how many samples of each track are kept.
 	samples int
 	// problem is why the newest scrape failed, and scraped when the newest ended.
 	problem *Error

@@ -114,11 +114,11 @@ func (p *provider) ofPod(ctx context.Context, name types.NamespacedName, query p
 	} else if err != nil {
 		return nil, fmt.Errorf("reading pod %s: %w", name, err)
 	}
-	aims, err := p.aimsOfPod(ctx, &pod, query)
+	at, err := p.aimsOfPod(ctx, &pod, query)
 	if err != nil {
 		return nil, err
 	}
-	value, err := p.value(&pod, query, aims)
+	value, err := p.value(&pod, query, at)
 	if err != nil {
 		return nil, notFound("%v", err)
 	}
@@ -216,13 +216,13 @@ func (p *provider) ofService(ctx context.Context, name types.NamespacedName, que
 	if len(uids) == 0 {
 		measured.Time = p.clock.Now()
 	}
-	aims, err := p.aimsAtService(ctx, &gs, query)
+	at, err := p.aimsAtService(ctx, &gs, query)
 	if err != nil {
 		return nil, err
 	}
 	return metricValue(custom_metrics.ObjectReference{
 		Kind: resources.Kind, APIVersion: resources.APIVersion, Namespace: gs.Namespace, Name: gs.Name, UID: gs.UID,
-	}, query, measured, aims)
+	}, query, measured, at)
 }
 
 // shortened lists the first reasons, and says how many there are besides.
@@ -250,14 +250,14 @@ func (p *provider) GetMetricBySelector(
 	known := map[string]aims{}
 	for i := range all {
 		service := all[i].Labels[v1alpha1.LabelInstance]
-		of, found := known[service]
+		at, found := known[service]
 		if !found {
-			if of, err = p.aimsOfPod(ctx, &all[i], query); err != nil {
+			if at, err = p.aimsOfPod(ctx, &all[i], query); err != nil {
 				return nil, err
 			}
-			known[service] = of
+			known[service] = at
 		}
-		value, err := p.value(&all[i], query, of)
+		value, err := p.value(&all[i], query, at)
 		if err == nil {
 			values.Items = append(values.Items, *value)
 			continue

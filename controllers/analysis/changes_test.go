@@ -39,11 +39,7 @@ func TestAMetricThatComesAfterThePassIsMeasured(t *testing.T) {
 	gs := previewed()
 	w := newWorld(t, both(gs, v1alpha1.Blue)...)
 	w.source.say(v1alpha1.Green, Sample{Value: 0.995, Count: 100})
-	w.pass(t, gs)
-	for range 3 {
-		w.elapse(5 * time.Second)
-		w.pass(t, gs)
-	}
+	w.measuresThrice(t, gs)
 	if got := w.pass(t, gs); got.Outcome != rollout.Passed {
 		t.Fatalf("%+v", got)
 	}
@@ -61,11 +57,7 @@ func TestAnotherAnalysisBeginsAnew(t *testing.T) {
 	gs := previewed()
 	w := newWorld(t, both(gs, v1alpha1.Blue)...)
 	w.source.say(v1alpha1.Green, good)
-	w.pass(t, gs)
-	for range 3 {
-		w.elapse(5 * time.Second)
-		w.pass(t, gs)
-	}
+	w.measuresThrice(t, gs)
 	analysis := gs.Spec.Strategy.BlueGreen.Analysis
 	gs.Spec.Strategy.BlueGreen.Analysis = nil
 	if got := w.pass(t, gs); got.Outcome != rollout.NotAnalyzed {

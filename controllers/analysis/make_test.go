@@ -195,6 +195,16 @@ func (w *world) start(t *testing.T) {
 
 func (w *world) elapse(d time.Duration) { w.clock.SetTime(w.clock.Now().Add(d)) }
 
+// measuresThrice begins an analysis, and lets three measurements come due, as many as it takes by default.
+func (w *world) measuresThrice(t *testing.T, gs *v1alpha1.GinService) {
+	t.Helper()
+	w.pass(t, gs)
+	for range 3 {
+		w.elapse(5 * time.Second)
+		w.pass(t, gs)
+	}
+}
+
 // dialAlways connects to an address, whatever it is asked for.
 func dialAlways(address string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
