@@ -128,7 +128,8 @@ func (c *component) tell(current *run, err error, returned bool) {
 	if returned {
 		c.running = nil
 	}
-	close(current.done)
+	// Last, so that the log has said it when an answer does: who sees the service ready again can find out why.
+	defer close(current.done)
 
 	level := slog.LevelError
 	if c.optional {
