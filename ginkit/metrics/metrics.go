@@ -35,8 +35,13 @@ const (
 // statusClientGone is nginx's for a client that went away before its answer was whole.
 const statusClientGone = 499
 
-// scrapesAtOnce bounds what scrapes cost where the metrics are on a port that everybody reaches.
-const scrapesAtOnce = 8
+const (
+	// scrapesAtOnce bounds what scrapes cost where the metrics are on a port that everybody reaches.
+	scrapesAtOnce = 8
+	// scrapeTime is how long an answer to a scrape may take to be read, or else few that read nothing would keep all others away for minutes.
+	// Prometheus waits as long by default.
+	scrapeTime = 10 * time.Second
+)
 
 // durationBuckets are the boundaries that the conventions advise, in seconds.
 var durationBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
@@ -106,9 +111,21 @@ func New(opts ...Option) *Metrics {
 // Registry holds the metrics. The service's own belong there too.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// Handler serves the metrics in the formats of Prometheus and OpenMetrics; the native histograms are in Prometheus' protobuf format alone.
+// Handler serves the metrics in the formats of Prometheus and OpenMetrics; the native histograms are in Prometheus' protobuf format alone. It
+// answers eight scrapes at once, and others with 503; an answer has to be read within 10 s.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesAtOnce, CoalesceGather: true})
+	return m.handler(scrapeTime)
+}
+
+func (m *Metrics) handler(within time.Duration) http.Handler {
+	// Each scrape collects for itself: promhttp can share a collection, but shares it for as long as any of those who asked reads on, and one
+	// that doesn't read would keep the numbers as they were for everybody.
+	scrapes := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: scrapesAtOnce})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The server takes it back with the end of the request. A writer that is no connection has none.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within))
+		scrapes.ServeHTTP(w, r)
+	})
 }
 
 // Middleware measures the requests of the routes that are added after it. Keep probes and the metrics themselves out of it: they would
