@@ -133,9 +133,8 @@ func TestWarmUpSaysWhatIsWrong(t *testing.T) {
 			connection.Close()
 		})
 	}
-	closed := httptest.NewServer(http.NotFoundHandler())
-	gone := Pod{HTTP: netip.MustParseAddrPort(strings.TrimPrefix(closed.URL, "http://"))}
-	closed.Close()
+	// Not the port of a server that was closed, which the next one may get.
+	gone := Pod{HTTP: netip.MustParseAddrPort("127.0.0.1:1")}
 	w := &warmUp{client: newTransport(nil), host: "hello-preview.shop"}
 	for name, tc := range map[string]struct {
 		pod  Pod
