@@ -24,7 +24,8 @@ const (
 // FollowMemoryLimit keeps the memory limit of the Go runtime at 90 % of the cgroup's, until the context ends. It sets it before it returns,
 // and then follows resizes. Where the cgroup has no limit, the runtime has none.
 //
-// A nil log is slog.Default. A GOMEMLIMIT in the environment that is neither empty nor those 90 % was set by somebody who wants it so, and is left alone.
+// A nil log is slog.Default. A GOMEMLIMIT in the environment that is neither empty nor those 90 % was set by somebody who wants it so, and is left alone,
+// unless it is a number of bytes that the cgroup doesn't have: that is what the operator made of a limit that was lowered since.
 func FollowMemoryLimit(ctx context.Context, log *slog.Logger) {
 	if log == nil {
 		log = slog.Default()
@@ -76,7 +77,7 @@ func (m *memory) begin(given string) bool {
 		m.log.Debug("no memory limit to follow", "cause", err.Error())
 		return false
 	}
-	if given != "" && !isShareOf(given, limit) {
+	if given != "" && !followable(given, limit) {
 		m.log.Debug("GOMEMLIMIT is kept as it is set", "limit", given)
 		return false
 	}
@@ -84,11 +85,11 @@ func (m *memory) begin(given string) bool {
 	return true
 }
 
-// isShareOf reports whether a GOMEMLIMIT is what the operator computes from a limit. It may have been computed from the number before a
-// rounding by the kernel to whole pages.
-func isShareOf(given string, limit uint64) bool {
-	bytes, err := strconv.ParseInt(given, 10, 64)
-	return err == nil && math.Abs(float64(bytes)-memoryShare*float64(limit)) < float64(limit)/100
+// followable reports whether a GOMEMLIMIT is what the operator computes from a limit. It may have been computed from the number before a
+// rounding by the kernel to whole pages; or, where a container starts again after its pod was resized, from a limit that is no longer.
+func followable(given string, limit uint64) bool {
+	bytes, err := strconv.ParseUint(given, 10, 63)
+	return err == nil && (bytes >= limit || math.Abs(float64(bytes)-memoryShare*float64(limit)) < float64(limit)/100)
 }
 
 // update follows a change. A limit that can't be read at the moment stays as it was.

@@ -22,6 +22,8 @@ func TestTheMemoryLimitFollowsTheCgroups(t *testing.T) {
 		"a limit":                        {cgroups: []uint64{gib}, want: []int64{966367641}},
 		"the operator's GOMEMLIMIT":      {given: "966367642", cgroups: []uint64{gib, 2 * gib}, want: []int64{966367641, 1932735283}},
 		"nearly the operator's":          {given: "966000000", cgroups: []uint64{gib}, want: []int64{966367641}},
+		"the operator's, then smaller":   {given: "1932735283", cgroups: []uint64{gib}, want: []int64{966367641}},
+		"the operator's, then larger":    {given: "966367642", cgroups: []uint64{4 * gib}},
 		"a GOMEMLIMIT of somebody's":     {given: "500000000", cgroups: []uint64{gib, 2 * gib}},
 		"a GOMEMLIMIT with a unit":       {given: "921MiB", cgroups: []uint64{gib}},
 		"no limit, by GOMEMLIMIT":        {given: "off", cgroups: []uint64{gib}},
@@ -68,7 +70,7 @@ func TestTheMemoryLimitFollowsTheCgroups(t *testing.T) {
 }
 
 func TestAGOMEMLIMITThatSomebodySetIsLeftAlone(t *testing.T) {
-	t.Setenv("GOMEMLIMIT", "123456789012")
+	t.Setenv("GOMEMLIMIT", "115000MiB")
 	before := debug.SetMemoryLimit(-1)
 	FollowMemoryLimit(t.Context(), nil)
 	if after := debug.SetMemoryLimit(-1); after != before {
