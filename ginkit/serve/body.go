@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	bounded := &body{ReadCloser: r.Body, connection: http.NewResponseController(w), left: b.grace}
 	if b.whole > 0 {
-		bounded.end = time.Now().Add(b.whole)
+		bounded.latest = time.Now().Add(b.whole)
 	}
 	// It also holds for a body that the handler leaves unread, and the server reads after it, to use the connection again.
 	bounded.allow(time.Now())
@@ -47,6 +48,7 @@ func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// not wait for that one in turn.
 	request := r.WithContext(r.Context())
 	request.Body = bounded
+	defer bounded.end()
 	b.next.ServeHTTP(w, request)
 	if r.MultipartForm == nil {
 		// The server removes the files of its own request alone.
@@ -60,7 +62,10 @@ type body struct {
 
 	connection *http.ResponseController
 	left       time.Duration
-	end        time.Time // of ReadTimeout
+	latest     time.Time // by ReadTimeout
+
+	mu    sync.Mutex
+	ended bool // the handler has returned
 }
 
 // Read fails with os.ErrDeadlineExceeded where the body has taken too long.
@@ -71,7 +76,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.left += time.Duration(n)*time.Second/leastRate - time.Since(began)
 	if errors.Is(err, io.EOF) {
 		// From here on the server reads, to see the client go away.
-		b.setDeadline(b.end)
+		b.setDeadline(b.latest)
 	}
 	return n, err
 }
@@ -79,13 +84,26 @@ func (b *body) Read(p []byte) (int, error) {
 // allow lets the connection be read for as long as the body has left.
 func (b *body) allow(now time.Time) {
 	deadline := now.Add(b.left)
-	if !b.end.IsZero() && b.end.Before(deadline) {
-		deadline = b.end
+	if !b.latest.IsZero() && b.latest.Before(deadline) {
+		deadline = b.latest
 	}
 	b.setDeadline(deadline)
 }
 
 func (b *body) setDeadline(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		// Who reads on, as a transport may that passes the body on, would set it for the next request.
+		return
+	}
 	// Every connection of net/http has deadlines. One that does not is as it was.
 	_ = b.connection.SetReadDeadline(at)
+}
+
+// end leaves the connection to the server.
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,4 +181,35 @@ func TestFilesOfAFormAreRemoved(t *testing.T) {
 		t.Fatalf("the form has %d files, want 1", got)
 	}
 	eventually(t, "the file of the form is removed", func() bool { return files() == 0 })
+}
+
+// deadlines is a connection that notes when it may be read until.
+type deadlines struct {
+	http.ResponseWriter
+
+	set int
+}
+
+func (d *deadlines) SetReadDeadline(time.Time) error {
+	d.set++
+	return nil
+}
+
+func TestABodyThatIsReadAfterItsHandlerLeavesTheConnectionAlone(t *testing.T) {
+	var kept io.Reader
+	handler := boundBodies(&http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		kept = io.LimitReader(r.Body, 2)
+		if _, err := io.ReadFull(r.Body, make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+	})})
+	connection := &deadlines{ResponseWriter: httptest.NewRecorder()}
+	handler.ServeHTTP(connection, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("some text")))
+	before := connection.set
+	if rest, err := io.ReadAll(kept); string(rest) != "om" || err != nil {
+		t.Errorf("%q %v", rest, err)
+	}
+	if before == 0 || connection.set != before {
+		t.Errorf("the deadline was set %d times within the handler and %d times after it", before, connection.set-before)
+	}
 }
