@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -345,4 +347,17 @@ func FuzzAuthorization(f *testing.F) {
 			t.Errorf("%q: status %d, want 401", header, got)
 		}
 	})
+}
+
+func TestWhyATokenIsRefusedIsInTheLogAtDebugAlone(t *testing.T) {
+	for level, want := range map[slog.Level]bool{slog.LevelDebug: true, slog.LevelInfo: false} {
+		var log bytes.Buffer
+		options := testOptions(testKeys(t))
+		options.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: level}))
+		token := goodToken(t, claims{"iss": testIssuer + "/"})
+		refused(t, get(serve(newAuthenticator(t, options)), "/", "Bearer "+token), challengeInvalid)
+		if said := strings.Contains(log.String(), "invalid issuer claim"); said != want || strings.Contains(log.String(), token) {
+			t.Errorf("at level %s the log has %s", level, log.String())
+		}
+	}
 }

@@ -15,5 +15,5 @@
 //
 // Invariants: no handler behind Middleware runs without a token that was signed by a key of the set, with an algorithm that Options
 // allow, by the issuer, for this audience, and that is valid now. No key comes from a token. A client can't make the service read the
-// key set more than once in ten seconds. Why a token was refused is in the log, not in the answer.
+// key set more than once in ten seconds. Why a token was refused is in the log, at level DEBUG, not in the answer.
 package auth

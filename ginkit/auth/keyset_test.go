@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,14 +50,20 @@ func TestNewRefusesWhatIsHalfConfigured(t *testing.T) {
 		"alg none":                   {func(o *Options) { o.Algorithms = []string{"none"} }, []string{"Algorithms", `"none"`}},
 		"no such file":               {func(o *Options) { o.KeySet = "/nowhere/keys.json" }, []string{"KeySet /nowhere/keys.json", "jwks_uri"}},
 		"a directory":                {func(o *Options) { o.KeySet = t.TempDir() }, []string{"KeySet", "can't be read"}},
-		"an empty file":              {func(o *Options) { o.KeySet = fileOf(" \n") }, []string{"KeySet", "is empty"}},
-		"a PEM file":                 {func(o *Options) { o.KeySet = fileOf("-----BEGIN PUBLIC KEY-----") }, []string{"KeySet", "not a JSON Web Key Set"}},
-		"a list":                     {func(o *Options) { o.KeySet = fileOf("[]") }, []string{"KeySet", "not a JSON Web Key Set"}},
-		"half a file":                {func(o *Options) { o.KeySet = fileOf(`{"keys":[`) }, []string{"KeySet", "not a JSON Web Key Set"}},
-		"no keys":                    {func(o *Options) { o.KeySet = fileOf(`{"keys":[]}`) }, []string{"KeySet", "no keys"}},
-		"a key and no set":           {func(o *Options) { o.KeySet = fileOf(`{"kty":"EC"}`) }, []string{"KeySet", "no keys"}},
-		"keys that are none":         {func(o *Options) { o.KeySet = fileOf(`{"keys":[null,7,{}]}`) }, []string{"key 1 is not an object", "key 2 is not", "key 3 can't be used"}},
-		"more than 1 MiB":            {func(o *Options) { o.KeySet = fileOf(repeat(" ", 1<<20+1)) }, []string{"KeySet", "more than 1048576 bytes"}},
+		"a pipe": {func(o *Options) {
+			o.KeySet = filepath.Join(t.TempDir(), "keys.json")
+			if err := syscall.Mkfifo(o.KeySet, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"KeySet", "no regular file"}},
+		"an empty file":      {func(o *Options) { o.KeySet = fileOf(" \n") }, []string{"KeySet", "is empty"}},
+		"a PEM file":         {func(o *Options) { o.KeySet = fileOf("-----BEGIN PUBLIC KEY-----") }, []string{"KeySet", "not a JSON Web Key Set"}},
+		"a list":             {func(o *Options) { o.KeySet = fileOf("[]") }, []string{"KeySet", "not a JSON Web Key Set"}},
+		"half a file":        {func(o *Options) { o.KeySet = fileOf(`{"keys":[`) }, []string{"KeySet", "not a JSON Web Key Set"}},
+		"no keys":            {func(o *Options) { o.KeySet = fileOf(`{"keys":[]}`) }, []string{"KeySet", "no keys"}},
+		"a key and no set":   {func(o *Options) { o.KeySet = fileOf(`{"kty":"EC"}`) }, []string{"KeySet", "no keys"}},
+		"keys that are none": {func(o *Options) { o.KeySet = fileOf(`{"keys":[null,7,{}]}`) }, []string{"key 1 is not an object", "key 2 is not", "key 3 can't be used"}},
+		"more than 1 MiB":    {func(o *Options) { o.KeySet = fileOf(repeat(" ", 1<<20+1)) }, []string{"KeySet", "more than 1048576 bytes"}},
 		"a private key": {func(o *Options) {
 			o.KeySet = keyFile(t, public("ec", ecKey()), jose.JSONWebKey{Key: rsaKey(), KeyID: "x"})
 		}, []string{`key 2 (kid "x")`, "private"}},

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/gin-operator/gin-operator/ginkit/problem"
+	"github.com/gin-operator/gin-operator/ginkit/requestid"
 )
 
 // Middleware lets in requests with a good token; ClaimsFrom has what the token says. All others are answered with status 401, the code
@@ -24,7 +25,8 @@ func (a *Authenticator) Middleware() gin.HandlerFunc {
 	}
 }
 
-// refuse tells a client what it can act on, which is whether to bring a token, or a new one. The rest is in the log.
+// refuse tells a client what it can act on, which is whether to bring a token, or a new one. The rest is in the log, at a level that is not on where
+// strangers could fill it.
 func (a *Authenticator) refuse(c *gin.Context, err error) {
 	message, code := "the bearer token is not valid", "invalid_token"
 	switch {
@@ -35,6 +37,7 @@ func (a *Authenticator) refuse(c *gin.Context, err error) {
 		message = "the bearer token has expired"
 	}
 	challenge(c, a.realm, code, message, "")
+	a.log.DebugContext(c.Request.Context(), "a token is refused", "error", err.Error(), "requestId", requestid.Get(c))
 	problem.Write(c, problem.New(http.StatusUnauthorized, "unauthenticated", message).WithCause(err))
 }
 

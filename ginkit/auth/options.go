@@ -35,7 +35,7 @@ type Options struct {
 	// HTTPClient reads the URL, for an issuer with a certificate of its own. The default is a client with Go's settings. Either way a
 	// reading takes at most 5 s.
 	HTTPClient *http.Client
-	// Log takes what happens to the key set, default slog.Default().
+	// Log takes what happens to the key set and, at level DEBUG, why each token was refused that was; default slog.Default().
 	Log *slog.Logger
 }
 
@@ -46,6 +46,7 @@ type Authenticator struct {
 	algorithms []jose.SignatureAlgorithm
 	leeway     time.Duration
 	realm      string
+	log        *slog.Logger
 	keys       *keyring
 	now        func() time.Time
 }
@@ -97,7 +98,7 @@ func start(ctx context.Context, options Options, timing timing) (*Authenticator,
 	keys.ended = timing.now()
 	go keys.follow(ctx)
 	return &Authenticator{
-		issuer: options.Issuer, audience: options.Audience, algorithms: algorithms, leeway: options.Leeway, realm: options.Realm,
+		issuer: options.Issuer, audience: options.Audience, algorithms: algorithms, leeway: options.Leeway, realm: options.Realm, log: options.Log,
 		keys: keys, now: timing.now,
 	}, nil
 }

@@ -5,7 +5,8 @@
 //
 // A client that asks for application/problem+json gets the same as RFC 9457 has it.
 //
-// What a client is told is written for it: Message and Details. The cause of an error goes to the log and never to the client.
+// What a client is told is written for it: Message and Details. The cause of an error never goes to the client, and to the log
+// with a status of 500 or above.
 package problem
 
 import (
