@@ -29,7 +29,8 @@ import (
 // Kit is a Gin service with all that it needs around its routes. Make it with New, add routes to Engine, and Run it.
 type Kit struct {
 	// Engine is where the service's routes belong. Each request to them is measured, traced and logged, and its errors and panics are
-	// answered in one form. It trusts no proxy: call SetTrustedProxies before you rely on ClientIP behind one.
+	// answered in one form. It trusts no proxy: call SetTrustedProxies before you rely on ClientIP behind one. A path with one slash too many or too
+	// few is not found: with RedirectTrailingSlash Gin redirects it, past all of that.
 	Engine *gin.Engine
 
 	settings Settings
@@ -128,6 +129,8 @@ func lookupIn(environ []string) func(string) (string, bool) {
 func (kit *Kit) newEngine() *gin.Engine {
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
+	// Gin answers such a redirect before any middleware runs: nobody would see it, and a client's X-Forwarded-Prefix would be in it.
+	engine.RedirectTrailingSlash = false
 	// Without an address of a proxy this can't fail.
 	_ = engine.SetTrustedProxies(nil)
 	engine.Use(kit.opts.first...)
@@ -216,6 +219,7 @@ func (kit *Kit) Run() error {
 	}
 	if !kit.onePort() {
 		private := gin.New()
+		private.RedirectTrailingSlash = false
 		_ = private.SetTrustedProxies(nil)
 		private.Use(requestid.Middleware(), problem.Recover(kit.log))
 		private.NoRoute(problem.NoRoute)
