@@ -14,7 +14,7 @@ import (
 type Config struct {
 	Timeout  time.Duration `env:"TIMEOUT" default:"30s" min:"1ms" max:"1h" help:"the longest that a request may take"`
 	LogLevel slog.Level    `env:"LOG_LEVEL" default:"info" reload:"true"`
-	Requests string        `env:"LOG_REQUESTS" default:"problems" oneof:"problems all none" reload:"true"`
+	Requests string        `env:"LOG_REQUESTS" default:"problems" oneof:"problems all none"`
 	Rate     float64       `env:"ERROR_RATE" min:"0" max:"1"`
 	Token    config.Secret `env:"TOKEN" required:"true" min:"16"`
 	Database struct {
@@ -68,7 +68,7 @@ func ExampleDescribe() {
 	// NAME          VALUE                                          DEFAULT    CHANGES   MEANING
 	// TIMEOUT       a time with a unit (250ms, 2s) from 1ms to 1h  30s        at start  the longest that a request may take
 	// LOG_LEVEL     debug, info, warn or error                     info       at once
-	// LOG_REQUESTS  problems, all or none                          problems   at once
+	// LOG_REQUESTS  problems, all or none                          problems   at start
 	// ERROR_RATE    a number from 0 to 1                           -          at start
 	// TOKEN         a secret of at least 16 bytes                  required   at start
 	// DB_HOST       a text                                         localhost  at start
