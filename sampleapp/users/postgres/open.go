@@ -28,7 +28,8 @@ func WithTimeout(timeout time.Duration) Option {
 }
 
 // Open returns the store of a URL such as postgres://user:password@host:5432/database?sslmode=require. What libpq and pgxpool know
-// as parameters can be added, such as pool_max_conns (default 8). The database need not be there yet: the first call that needs it connects.
+// as parameters can be added, such as pool_max_conns (default 8); Check takes one more. The database need not be there yet: the first call that needs it
+// connects.
 //
 // An error is about DATABASE_URL, and never holds the password.
 func Open(ctx context.Context, databaseURL string, options ...Option) (*Store, error) {
@@ -54,8 +55,13 @@ func Open(ctx context.Context, databaseURL string, options ...Option) (*Store, e
 	// Nothing is prepared, so that nothing goes stale when the table is made anew, and PgBouncer may pool by transaction.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.ConnConfig.StatementCacheCapacity, config.ConnConfig.DescriptionCacheCapacity = 0, 0
-	s.pool, err = pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
+	one := config.Copy()
+	one.MaxConns, one.MinConns, one.MinIdleConns = 1, 0, 0
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	if s.checks, err = pgxpool.NewWithConfig(ctx, one); err != nil {
+		s.pool.Close()
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	return s, nil

@@ -26,7 +26,10 @@ import (
 
 // Store is a users.Store.
 type Store struct {
-	pool    *pgxpool.Pool
+	pool *pgxpool.Pool
+	// checks has the one connection of Check, which must not queue behind the requests of a busy service: that would take all pods out of
+	// service although the database is well.
+	checks  *pgxpool.Pool
 	timeout time.Duration
 
 	// ready says that the table has been seen. Whoever looks for it holds the one place in creating.
@@ -116,10 +119,11 @@ func (s *Store) List(ctx context.Context, after string, limit int) ([]users.User
 	return list, nil
 }
 
-// Check returns an error where the database can't be reached or its table can't be read, after the timeout at most.
+// Check returns an error where the database can't be reached or its table can't be read, after the timeout at most. It has a connection of its
+// own.
 func (s *Store) Check(ctx context.Context) error {
 	err := s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `select id, name, email, created_at from users limit 0`)
+		_, err := s.checks.Exec(ctx, `select id, name, email, created_at from users limit 0`)
 		return err
 	})
 	if err != nil {
@@ -131,6 +135,7 @@ func (s *Store) Check(ctx context.Context) error {
 // Close waits for the calls that are under way, the timeout at most, and closes the connections.
 func (s *Store) Close() {
 	s.pool.Close()
+	s.checks.Close()
 }
 
 func scan(row pgx.Row) (users.User, error) {
@@ -153,6 +158,7 @@ func (s *Store) call(ctx context.Context, query func(context.Context) error) err
 	case broken(err):
 		// The others that are idle broke with it, more often than not.
 		s.pool.Reset()
+		s.checks.Reset()
 		err = s.try(bounded, query)
 	}
 	switch {

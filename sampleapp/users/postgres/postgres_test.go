@@ -57,6 +57,7 @@ func TestWithServer(t *testing.T) {
 		"a table made anew is no trouble":                      testTableMadeAnewIsNoTrouble,
 		"the table of somebody else is a fault, and no outage": testTableOfSomebodyElseIsAFaultAndNoOutage,
 		"a busy pool is unavailable in time":                   testBusyPoolIsUnavailableInTime,
+		"a busy pool is no outage":                             testBusyPoolIsNoOutage,
 		"a database that comes later is found":                 testDatabaseThatComesLaterIsFound,
 		"a restart between two calls is not noticed":           testRestartBetweenTwoCallsIsNotNoticed,
 		"outages": testOutages,
@@ -191,6 +192,42 @@ func testTableOfSomebodyElseIsAFaultAndNoOutage(t *testing.T, server *servers.Po
 	err := open(t, url).Check(t.Context())
 	if err == nil || errors.Is(err, users.ErrUnavailable) {
 		t.Errorf("got %v, want an error that no waiting helps against", err)
+	}
+}
+
+func testBusyPoolIsNoOutage(t *testing.T, server *servers.PostgreSQL) {
+	url := server.NewDatabase(t)
+	store := open(t, url+"&pool_max_conns=1", postgres.WithTimeout(time.Minute))
+	if err := store.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	// Writers wait, and readers don't.
+	if _, err := conn.Exec(t.Context(), "begin; lock table users in exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	created := make(chan error, 1)
+	go func() {
+		_, err := store.Create(t.Context(), users.NewUser{Name: "Ada", Email: "ada@example.org"})
+		created <- err
+	}()
+	eventually(t, "no writer waits", func() bool {
+		waits := false
+		err := conn.QueryRow(t.Context(), "select count(*) > 0 from pg_locks where not granted").Scan(&waits)
+		return err == nil && waits
+	})
+	if err := store.Check(t.Context()); err != nil {
+		t.Errorf("the only connection is taken, and the database is well, but Check returns %v", err)
+	}
+	if _, err := conn.Exec(t.Context(), "rollback"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-created; err != nil {
+		t.Error(err)
 	}
 }
 
