@@ -37,7 +37,9 @@ func TestTheProgramOfTheFirstPageWorks(t *testing.T) {
 	if err := os.WriteFile(source, []byte(program(t, "../docs/your-service.md")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "-ldflags", "-X main.version=v1", source).CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, "-ldflags", "-X main.version=v1", source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	service := exec.CommandContext(t.Context(), binary)

@@ -30,8 +30,8 @@ func TestARunFindsWhatWasSent(t *testing.T) {
 		pods: 20, interval: time.Second, duration: 3 * time.Second, dir: t.TempDir(), adapter: filepath.Join(t.TempDir(), "metrics-adapter"),
 		manifest: filepath.Join(root, "config", "components", "metrics-adapter", "deployment.yaml"),
 	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.allowLoopback=yes", "-o", o.adapter, "./cmd/metrics-adapter")
-	build.Dir = root
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-X main.allowLoopback=yes", "-o", o.adapter, "./cmd/metrics-adapter")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the adapter: %v\n%s", err, text)
 	}
