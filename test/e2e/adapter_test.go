@@ -126,16 +126,22 @@ func versionsOf(ctx context.Context, gs *v1alpha1.GinService) map[string]string 
 	return versions
 }
 
+// changeAdapter has kubectl change the adapter's Deployment, and waits until its pods are as it wants them.
+func changeAdapter(ctx context.Context, arguments ...string) {
+	GinkgoHelper()
+	deployment := []string{"-n", testbed.OperatorNamespace, "deployment/" + testbed.AdapterName}
+	_, err := cluster.Kubectl(ctx, append(arguments, deployment...)...)
+	Expect(err).NotTo(HaveOccurred())
+	_, err = cluster.Kubectl(ctx, append([]string{"rollout", "status", "--timeout=120s"}, deployment...)...)
+	Expect(err).NotTo(HaveOccurred())
+}
+
 // scaleAdapter sets the number of the adapter's pods, and waits until there are so many.
 func scaleAdapter(ctx context.Context, replicas int) {
 	GinkgoHelper()
-	deployment := "deployment/" + testbed.AdapterName
-	_, err := cluster.Kubectl(ctx, "scale", "-n", testbed.OperatorNamespace, deployment, fmt.Sprintf("--replicas=%d", replicas))
-	Expect(err).NotTo(HaveOccurred())
-	_, err = cluster.Kubectl(ctx, "rollout", "status", "-n", testbed.OperatorNamespace, deployment, "--timeout=120s")
-	Expect(err).NotTo(HaveOccurred())
+	changeAdapter(ctx, "scale", fmt.Sprintf("--replicas=%d", replicas))
 	if replicas == 0 {
-		_, err = cluster.Kubectl(ctx, "wait", "--for=delete", "pods", "-n", testbed.OperatorNamespace, "-l", "app.kubernetes.io/component=metrics-adapter", "--timeout=60s")
+		_, err := cluster.Kubectl(ctx, "wait", "--for=delete", "pods", "-n", testbed.OperatorNamespace, "-l", "app.kubernetes.io/component=metrics-adapter", "--timeout=60s")
 		Expect(err).NotTo(HaveOccurred())
 	}
 }

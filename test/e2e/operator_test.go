@@ -99,19 +99,19 @@ func kill(ctx context.Context) {
 	}).WithContext(ctx).Should(Succeed())
 	pod := &pods.Items[0]
 	if cluster.Own {
-		killContainer(pod.Status.ContainerStatuses[0].ContainerID)
+		signal(pod, syscall.SIGKILL)
 	}
 	Expect(client.IgnoreNotFound(cluster.Client.Delete(ctx, pod, client.GracePeriodSeconds(0)))).To(Succeed())
 }
 
-// killContainer sends SIGKILL to the processes of a container on this machine.
-func killContainer(id string) {
+// signal sends a signal to the process in the only container of a pod on this machine.
+func signal(pod *corev1.Pod, what syscall.Signal) {
 	GinkgoHelper()
-	_, id, _ = strings.Cut(id, "://")
+	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
 	Expect(id).NotTo(BeEmpty())
 	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	Expect(err).NotTo(HaveOccurred())
-	killed := 0
+	reached := 0
 	for _, path := range groups {
 		group, err := os.ReadFile(path)
 		if err != nil || !strings.Contains(string(group), id) {
@@ -119,8 +119,8 @@ func killContainer(id string) {
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		Expect(err).NotTo(HaveOccurred())
-		Expect(syscall.Kill(pid, syscall.SIGKILL)).To(Succeed())
-		killed++
+		Expect(syscall.Kill(pid, what)).To(Succeed())
+		reached++
 	}
-	Expect(killed).To(Equal(1), "processes in the operator's container")
+	Expect(reached).To(Equal(1), "processes in the container of %s", pod.Name)
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -191,7 +192,7 @@ func startLoad(ctx context.Context, gs *v1alpha1.GinService, options testbed.Loa
 	if len(paths) == 0 {
 		paths = []string{"/", "/api/v1/ping", "/api/v1/load/sleep?ms=20"}
 	}
-	options.Namespace, options.Name, options.FreshFraction, options.Connections = gs.Namespace, "load", loadFresh, loadConnections
+	options.Namespace, options.Name, options.FreshFraction, options.Connections = gs.Namespace, cmp.Or(options.Name, "load"), loadFresh, loadConnections
 	options.MaxRequests = int(options.Rate * options.Duration.Seconds())
 	// The question is whether a request is lost. A machine that has no time for its pods may answer late.
 	options.Timeout = 20 * time.Second
