@@ -68,6 +68,9 @@ func (*Prometheus) Forget(types.NamespacedName) {}
 // Measure implements Source.
 func (p *Prometheus) Measure(ctx context.Context, subject Subject, metric *v1alpha1.AnalysisMetric, window time.Duration) Sample {
 	value, samples := queriesFor(subject, metric, window)
+	if problem := p.scrapes(ctx, subject, samples == ""); problem != "" {
+		return Sample{Problem: problem}
+	}
 	sample := Sample{}
 	if samples != "" {
 		counted, err := p.ask(ctx, samples)
@@ -87,10 +90,35 @@ func (p *Prometheus) Measure(ctx context.Context, subject Subject, metric *v1alp
 	return sample
 }
 
+// scrapes returns "", or that Prometheus reaches too few of the pods for what it says to be of the colour: of a sum, all of them count. One that has what
+// pods send it, and scrapes none, does not know.
+func (p *Prometheus) scrapes(ctx context.Context, subject Subject, all bool) string {
+	if len(subject.Pods) == 0 {
+		return ""
+	}
+	// A pod that is scraped twice counts once.
+	reached, err := p.ask(ctx, "count(max by (instance) (up{"+labelsOf(subject)+"}) == 1)")
+	switch {
+	case errors.Is(err, errNoSeries):
+		return ""
+	case err != nil:
+		return err.Error()
+	}
+	pods := float64(len(subject.Pods))
+	if reached >= pods || !all && 2*reached > pods {
+		return ""
+	}
+	return fmt.Sprintf("Prometheus scrapes %.0f of %d pods: the others don't answer it, or it has yet to find them", reached, len(subject.Pods))
+}
+
+func labelsOf(subject Subject) string {
+	return fmt.Sprintf("namespace=%q,service=%q,color=%q", subject.Namespace, subject.Service, subject.Color)
+}
+
 // queriesFor returns the query for the value of a metric, and the one for how much was counted, or "" where that does not matter. A name of a metric
 // is one by the rules of the API, and the rest of a query is out of this file but for names that Kubernetes has checked: there is nothing to escape.
 func queriesFor(subject Subject, metric *v1alpha1.AnalysisMetric, window time.Duration) (value, samples string) {
-	labels := fmt.Sprintf("namespace=%q,service=%q,color=%q", subject.Namespace, subject.Service, subject.Color)
+	labels := labelsOf(subject)
 	during := fmt.Sprintf("[%ds]", max(1, int(math.Ceil(window.Seconds()))))
 	increase := func(name, more string) string {
 		return "sum(increase(" + name + "{" + labels + more + "}" + during + "))"

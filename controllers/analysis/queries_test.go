@@ -76,6 +76,17 @@ func TestQueriesOfARealPrometheus(t *testing.T) {
 	hello.queue.Set(7)
 	active.queue.Set(70)
 	eventually(t, "scrape", func() bool { return measure(v1alpha1.AnalysisMetric{Metric: "queue_length"}).Value == 7 })
+	// One of the pods is scraped, and the others are not.
+	for pods, want := range map[int]string{1: "", 2: "Prometheus scrapes 1 of 2 pods"} {
+		some := green
+		some.Pods = make([]Pod, pods)
+		for _, metric := range []v1alpha1.AnalysisMetric{{Type: v1alpha1.AnalysisMetricNamed, Metric: "queue_length"}, rate} {
+			got := source.Measure(t.Context(), some, &metric, time.Minute).Problem
+			if said := strings.Contains(got, "Prometheus scrapes"); said != (want != "") || !strings.Contains(got, want) {
+				t.Errorf("%d pods, %s: %q", pods, metric.Type, got)
+			}
+		}
+	}
 	if got := measure(v1alpha1.AnalysisMetric{Metric: "no_such_metric"}).Problem; !strings.Contains(got, "there is nothing of it in Prometheus") {
 		t.Errorf("a metric that doesn't exist: %q", got)
 	}
