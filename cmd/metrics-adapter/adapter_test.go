@@ -358,6 +358,8 @@ func TestTheAPI(t *testing.T) {
 		},
 		"of no pods":                        {path: "pods/*/http_requests_per_second?labelSelector=app%3Dx", message: "no pod is scraped for http_requests_per_second: of 0 pods with the labels app=x"},
 		"that nobody scales on":             {path: "pods/*/other?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "no GinService has this metric in autoscaling.metrics with type Pods"},
+		"of a name that no metric has":      {path: "pods/*/not.a.metric?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "not.a.metric"},
+		"of the buckets of a histogram":     {path: "pods/*/jobs_bucket?labelSelector=apps.gin-operator.dev%2Fcolor%3Dblue", message: "are the buckets of a histogram"},
 		"a rate that has doubled":           {path: "pods/good1/doubled_total", want: []string{"good1 doubled_total 20 5 2026-07-01T12:00:00Z"}},
 		"a rate that has grown less":        {path: "pods/good1/grown_total", want: []string{"good1 grown_total 10 30 2026-07-01T12:00:00Z"}},
 		"a rate that has doubled by chance": {path: "pods/good1/few_total", want: []string{"good1 few_total 10 30 2026-07-01T12:00:00Z"}},

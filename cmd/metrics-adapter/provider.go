@@ -245,6 +245,9 @@ func (p *provider) GetMetricBySelector(
 		return nil, fmt.Errorf("listing the pods of namespace %s: %w", namespace, err)
 	}
 	query := podmetrics.Query{Name: info.Metric, Selector: metricSelector}
+	if err := query.Validate(); err != nil {
+		return nil, notFound("%v", err)
+	}
 	values := &custom_metrics.MetricValueList{}
 	var reasons []string
 	known := map[string]aims{}
