@@ -92,15 +92,29 @@ func (r *registration) refresh(ctx context.Context) error {
 	return failed
 }
 
-// withdraw deletes an APIService, if it is ours.
+// withdraw deletes an APIService, if it is ours. One that was ours is not to go with the adapter.
 func (r *registration) withdraw(ctx context.Context, apiService *unstructured.Unstructured) error {
 	if _, ours := r.ownerOf(apiService); !ours {
-		return nil
+		return r.leave(ctx, apiService)
 	}
 	uid, version := apiService.GetUID(), apiService.GetResourceVersion()
 	err := r.client.Delete(ctx, apiService, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("deleting APIService %s: %w", apiService.GetName(), err)
+	}
+	return nil
+}
+
+// leave takes back that an APIService of somebody else, who has taken it over, is deleted with the ClusterRole.
+func (r *registration) leave(ctx context.Context, apiService *unstructured.Unstructured) error {
+	if !r.goesWithRole(apiService) {
+		return nil
+	}
+	left := apiService.DeepCopy()
+	left.SetOwnerReferences(slices.DeleteFunc(left.GetOwnerReferences(), r.isRole))
+	err := r.client.Patch(ctx, left, client.MergeFromWithOptions(apiService, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldOwner))
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("leaving APIService %s to its new server: %w", apiService.GetName(), err)
 	}
 	return nil
 }
@@ -189,9 +203,11 @@ func (r *registration) apply(ctx context.Context, i int, bundle []byte, found *u
 
 // goesWithRole reports whether an APIService is deleted with the ClusterRole. One that was made by hand or comes from a backup may not be.
 func (r *registration) goesWithRole(apiService *unstructured.Unstructured) bool {
-	return slices.ContainsFunc(apiService.GetOwnerReferences(), func(owner metav1.OwnerReference) bool {
-		return owner.Kind == "ClusterRole" && owner.Name == r.role
-	})
+	return slices.ContainsFunc(apiService.GetOwnerReferences(), r.isRole)
+}
+
+func (r *registration) isRole(owner metav1.OwnerReference) bool {
+	return owner.Kind == "ClusterRole" && owner.Name == r.role
 }
 
 // asWanted reports whether all that is wanted of a spec is there, and it does not say to skip verification.
