@@ -186,7 +186,7 @@ func load(ctx context.Context, gs *v1alpha1.GinService, rate float64, paths ...s
 	return startLoad(ctx, gs, testbed.LoadOptions{Rate: rate, Duration: 10 * time.Minute}, paths...)
 }
 
-// startLoad is load with a rate, a duration and a form of the result of its own.
+// startLoad is load with a rate, a duration, a form of the result and, for a second one beside it, a name of its own.
 func startLoad(ctx context.Context, gs *v1alpha1.GinService, options testbed.LoadOptions, paths ...string) *testbed.Load {
 	GinkgoHelper()
 	if len(paths) == 0 {
