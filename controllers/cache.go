@@ -76,7 +76,9 @@ func keepNeeded(object any) (any, error) {
 	case *corev1.ConfigMap:
 		o.Data, o.BinaryData = nil, nil // ours are immutable, so that their names and labels say it all
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		o.Status.CurrentMetrics = nil
+		for i := range o.Status.CurrentMetrics { // which of them there is a value of is all that counts
+			o.Status.CurrentMetrics[i] = autoscalingv2.MetricStatus{Type: o.Status.CurrentMetrics[i].Type}
+		}
 		o.Status.Conditions = slices.DeleteFunc(o.Status.Conditions, func(c autoscalingv2.HorizontalPodAutoscalerCondition) bool {
 			return c.Type != autoscalingv2.ScalingActive
 		})

@@ -94,13 +94,14 @@ func TestCacheKeepsWhatIsRead(t *testing.T) {
 	wantService := service.DeepCopy()
 	wantService.ManagedFields, wantService.Status = nil, corev1.ServiceStatus{}
 	autoscaler := &autoscalingv2.HorizontalPodAutoscaler{Status: autoscalingv2.HorizontalPodAutoscalerStatus{
-		CurrentMetrics: []autoscalingv2.MetricStatus{{}},
+		CurrentMetrics: []autoscalingv2.MetricStatus{{}, {Type: autoscalingv2.PodsMetricSourceType, Pods: &autoscalingv2.PodsMetricStatus{}}},
 		Conditions: []autoscalingv2.HorizontalPodAutoscalerCondition{
 			{Type: autoscalingv2.AbleToScale}, {Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue},
 		},
 	}}
 	wantAutoscaler := autoscaler.DeepCopy()
-	wantAutoscaler.Status = autoscalingv2.HorizontalPodAutoscalerStatus{Conditions: wantAutoscaler.Status.Conditions[1:]}
+	wantAutoscaler.Status.Conditions = wantAutoscaler.Status.Conditions[1:]
+	wantAutoscaler.Status.CurrentMetrics[1].Pods = nil
 	gs := &v1alpha1.GinService{
 		ObjectMeta: metav1.ObjectMeta{Name: "hello", Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", v1alpha1.AnnotationPromote: "r2"}},
 		Status:     v1alpha1.GinServiceStatus{ActiveColor: v1alpha1.Blue, Rollout: &v1alpha1.RolloutStatus{Revision: "r1", StartedAt: &metav1.MicroTime{}}},

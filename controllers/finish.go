@@ -174,9 +174,12 @@ func (r *Reconciler) announce(o *observation, plan rollout.Plan, report *v1alpha
 		r.tell(o, corev1.EventTypeWarning, after.Reason, "Reconcile", after.Message)
 	}
 	r.announceOptional(o, report)
-	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble.LastTransitionTime.Time) {
-		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale",
-			"the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "+trouble.Message)
+	if trouble, due := metricTrouble(report, o.state.Now); trouble != nil && due <= 0 && r.pace.firstWarning(client.ObjectKeyFromObject(o.gs), trouble) {
+		note := "the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: install what serves the metric, or correct spec.autoscaling.metrics: "
+		if trouble.Reason == v1alpha1.ReasonMetricMissing {
+			note = "the HorizontalPodAutoscaler can't measure all that it scales on: install what serves the metric, or have only such in spec.autoscaling.metrics as have a value without requests, too: "
+		}
+		r.tell(o, corev1.EventTypeWarning, trouble.Reason, "Autoscale", note+trouble.Message)
 	}
 }
 
@@ -237,14 +240,14 @@ func shorten(text string, limit int) string {
 	return text[:limit]
 }
 
-// metricTrouble returns the condition of an autoscaler that fails to measure what it scales on, and when that is worth a warning: pods that
+// metricTrouble returns the condition of an autoscaler that fails to measure what it scales on, and in how long that is worth a warning: pods that
 // have just started have no measurements for a while.
 func metricTrouble(report *v1alpha1.GinServiceStatus, now time.Time) (*metav1.Condition, time.Duration) {
 	condition := apimeta.FindStatusCondition(report.Conditions, v1alpha1.ConditionAutoscalingActive)
 	if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason == scalingDisabled {
 		return nil, 0
 	}
-	return condition, condition.LastTransitionTime.Add(metricPatience).Sub(now)
+	return condition, condition.LastTransitionTime.Add(patienceWith(condition)).Sub(now)
 }
 
 // worthWarning are the reasons of Ready that somebody has to help with.

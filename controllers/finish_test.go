@@ -286,24 +286,42 @@ func TestFinishShortensNotes(t *testing.T) {
 }
 
 func TestFinishWarnsOfMetricsThatNobodyServes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*situation)
+		after  time.Duration
+		told   string
+	}{
+		"all": {
+			situations()["the autoscaler can't measure"].change, metricPatience,
+			"Warning FailedGetPodsMetric the HorizontalPodAutoscaler can't measure what it scales on, so the number of pods stays: ",
+		},
+		"some of them": {
+			lacking, partPatience,
+			"Warning MetricMissing the HorizontalPodAutoscaler can't measure all that it scales on: ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) { expectWarning(t, tc.change, tc.after, tc.told) })
+	}
+}
+
+// expectWarning expects one warning of a situation that has lasted for a time, and none before.
+func expectWarning(t *testing.T, situated func(*situation), lasted time.Duration, text string) {
+	t.Helper()
 	gs := service()
 	w := newWorld(t, interceptor.Funcs{}, gs)
-	change := func(o *observation, _ *rollout.Plan) {
-		s := &situation{o: o}
-		situations()["the autoscaler can't measure"].change(s)
-	}
+	change := func(o *observation, _ *rollout.Plan) { situated(&situation{o: o}) }
 	w.pace.begin(start)
 	result, err := w.pass(t, gs, change, nil)
-	if err != nil || result.RequeueAfter != metricPatience || w.told() != nil {
+	if err != nil || result.RequeueAfter != lasted || w.told() != nil {
 		t.Fatalf("pods that have just started have no measurements: %+v, %v", result, err)
 	}
-	w.clock.SetTime(start.Add(metricPatience))
+	w.clock.SetTime(start.Add(lasted))
 	for range 3 {
 		if _, err := w.pass(t, gs, change, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if told := w.told(); len(told) != 1 || !strings.HasPrefix(told[0], "Warning FailedGetPodsMetric ") {
+	if told := w.told(); len(told) != 1 || !strings.HasPrefix(told[0], text) {
 		t.Errorf("told %q", told)
 	}
 	if ready := apimeta.FindStatusCondition(w.stored(t, gs).Status.Conditions, v1alpha1.ConditionReady); ready.Status != metav1.ConditionTrue {

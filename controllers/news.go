@@ -75,5 +75,6 @@ var scalingNews = news(func(before, after *autoscalingv2.HorizontalPodAutoscaler
 	reportedBefore, reportedAfter := scalingActive(before), scalingActive(after)
 	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) ||
 		(reportedBefore == nil) != (reportedAfter == nil) ||
-		(reportedBefore != nil && (reportedBefore.Status != reportedAfter.Status || reportedBefore.Reason != reportedAfter.Reason))
+		(reportedBefore != nil && (reportedBefore.Status != reportedAfter.Status || reportedBefore.Reason != reportedAfter.Reason)) ||
+		!slices.Equal(unmeasured(before), unmeasured(after))
 })

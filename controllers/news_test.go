@@ -66,12 +66,18 @@ func TestScalingNews(t *testing.T) {
 	base.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{
 		{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue, Reason: "ValidMetricFound"},
 	}
+	base.Spec.Metrics = make([]autoscalingv2.MetricSpec, 2)
+	base.Status.CurrentReplicas = 2
+	base.Status.CurrentMetrics = []autoscalingv2.MetricStatus{{Type: autoscalingv2.PodsMetricSourceType}, {}}
 	expectNews(t, scalingNews, base, map[string]change[*autoscalingv2.HorizontalPodAutoscaler]{
 		"a measurement": {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.DesiredReplicas = 2 }, false},
 		"its message":   {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.Conditions[0].Message = "50 %" }, false},
 		"its reason":    {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.Conditions[0].Reason = "ScalingDisabled" }, true},
 		"no report":     {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Status.Conditions = nil }, true},
 		"its spec":      {func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MaxReplicas = 4 }, true},
+		"a value of what had none": {func(h *autoscalingv2.HorizontalPodAutoscaler) {
+			h.Status.CurrentMetrics[1].Type = autoscalingv2.ResourceMetricSourceType
+		}, true},
 	})
 }
 

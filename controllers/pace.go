@@ -6,7 +6,10 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
 const (
@@ -25,6 +28,9 @@ const (
 	tellAfterFailures = 6
 	// metricPatience is how long an autoscaler may fail to measure what it scales on before a warning.
 	metricPatience = time.Minute
+	// partPatience is how long it may fail to measure a part of it. That of the CPU of new pods may take as long as they count as starting, by
+	// Kubernetes' --horizontal-pod-autoscaler-cpu-initialization-period.
+	partPatience = 5 * time.Minute
 	// toldInterval is how long what comes again and again, as with pods that crash, is not told once more.
 	toldInterval = 10 * time.Minute
 )
@@ -39,6 +45,8 @@ type pace struct {
 
 type times struct {
 	numbers, asked, switching, warned time.Time
+
+	warnedOfAll bool // that an autoscaler measures nothing, rather than not everything
 
 	written  map[string]repeated  // by child
 	failures int                  // passes in a row that ended in an error
@@ -162,17 +170,27 @@ func (p *pace) confirmed(key types.NamespacedName) (time.Time, bool) {
 	return since, !since.IsZero()
 }
 
-// firstWarning reports whether the trouble that began at a time is warned of for the first time, and takes it that it is now. What was due
-// before the first pass of this process was warned of by its predecessor.
-func (p *pace) firstWarning(key types.NamespacedName, began time.Time) bool {
+// firstWarning reports whether a trouble of an autoscaler is warned of for the first time, or for the first time as one with all that it scales on, and
+// takes it that it is now. What was due before the first pass of this process was warned of by its predecessor.
+func (p *pace) firstWarning(key types.NamespacedName, trouble *metav1.Condition) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	t := p.of(key)
-	if t.warned.Equal(began) || began.Add(metricPatience).Before(p.began) {
+	began, whole := trouble.LastTransitionTime.Time, trouble.Reason != v1alpha1.ReasonMetricMissing
+	known := t.warned.Equal(began)
+	if known && (t.warnedOfAll || !whole) {
 		return false
 	}
-	t.warned = began
-	return true
+	t.warned, t.warnedOfAll = began, whole
+	return known || !began.Add(patienceWith(trouble)).Before(p.began)
+}
+
+// patienceWith returns how long a trouble of an autoscaler lasts before a warning.
+func patienceWith(trouble *metav1.Condition) time.Duration {
+	if trouble.Reason == v1alpha1.ReasonMetricMissing {
+		return partPatience
+	}
+	return metricPatience
 }
 
 // isNews reports whether something was not told for a while, and takes it that it is now.

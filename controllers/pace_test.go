@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gin-operator/gin-operator/api/v1alpha1"
 )
 
 var hello = types.NamespacedName{Namespace: "shop", Name: "hello"}
@@ -125,14 +128,27 @@ func TestPaceWarnsOnce(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		began time.Time
+		part  bool
 		warns bool
 	}{
-		{"a trouble that was due before this process began", start.Add(-metricPatience - time.Second), false},
-		{"a trouble that began under the predecessor and is due now", start.Add(-metricPatience / 2), true},
-		{"the same once more", start.Add(-metricPatience / 2), false},
-		{"the next trouble", start.Add(time.Minute), true},
+		{"a trouble that was due before this process began", start.Add(-metricPatience - time.Second), false, false},
+		{"a trouble that began under the predecessor and is due now", start.Add(-metricPatience / 2), false, true},
+		{"the same once more", start.Add(-metricPatience / 2), false, false},
+		{"the same with a part alone", start.Add(-metricPatience / 2), true, false},
+		{"the next trouble", start.Add(time.Minute), false, true},
+		{"one with a part that was due before this process began", start.Add(-partPatience - time.Second), true, false},
+		{"the same with all", start.Add(-partPatience - time.Second), false, true},
+		{"one with a part", start.Add(-partPatience / 2), true, true},
+		{"the same with a part once more", start.Add(-partPatience / 2), true, false},
+		{"the same, now with all", start.Add(-partPatience / 2), false, true},
+		{"the same with all once more", start.Add(-partPatience / 2), false, false},
+		{"the same with a part again", start.Add(-partPatience / 2), true, false},
 	} {
-		if got := p.firstWarning(hello, tc.began); got != tc.warns {
+		trouble := &metav1.Condition{Reason: "FailedGetPodsMetric", LastTransitionTime: metav1.NewTime(tc.began)}
+		if tc.part {
+			trouble.Reason = v1alpha1.ReasonMetricMissing
+		}
+		if got := p.firstWarning(hello, trouble); got != tc.warns {
 			t.Errorf("%s: firstWarning = %t", tc.name, got)
 		}
 	}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -271,14 +272,22 @@ func (c *conditions) autoscaling() metav1.Condition {
 	}
 	condition.Status, condition.Reason = metav1.ConditionStatus(reported.Status), reported.Reason
 	condition.Message = reported.Message
+	missing, of := unmeasured(c.hpa), ""
 	switch {
-	case reported.Status == corev1.ConditionTrue:
-		condition.Message = "the HorizontalPodAutoscaler decides on the number of pods"
 	case reported.Reason == scalingDisabled:
 		condition.Message = "replicas is 0, and the HorizontalPodAutoscaler did not set that, so it pauses: scale to one or more to have it go on"
+	case len(missing) > 0 && slices.ContainsFunc(c.hpa.Status.CurrentMetrics, func(m autoscalingv2.MetricStatus) bool { return m.Type != "" }):
+		// Kubernetes says so only where the others ask for fewer pods.
+		of = "there is no value of " + strings.Join(missing, ", ") + ": by the other metrics, the HorizontalPodAutoscaler adds pods, and takes none away; "
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonMetricMissing, of+"its events say why"
+		if reported.Status != corev1.ConditionTrue {
+			condition.Message = of + reported.Message
+		}
+	case reported.Status == corev1.ConditionTrue:
+		condition.Message = "the HorizontalPodAutoscaler decides on the number of pods"
 	}
 	before := apimeta.FindStatusCondition(c.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive)
-	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason &&
+	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason && strings.HasPrefix(before.Message, of) &&
 		withoutDigits(before.Message) == withoutDigits(condition.Message) {
 		condition.Message = before.Message
 	}
@@ -292,6 +301,40 @@ func withoutDigits(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// unmeasured returns what an autoscaler has no value of and should have. Its report has an entry for each of its metrics, in their order, and one without
+// a type where it got none. Without pods, what is measured in them has none.
+func unmeasured(hpa *autoscalingv2.HorizontalPodAutoscaler) []string {
+	if len(hpa.Status.CurrentMetrics) != len(hpa.Spec.Metrics) {
+		return nil
+	}
+	var names []string
+	for i := range hpa.Status.CurrentMetrics {
+		metric := &hpa.Spec.Metrics[i]
+		ofPods := metric.Pods != nil || metric.Resource != nil || metric.ContainerResource != nil
+		if hpa.Status.CurrentMetrics[i].Type == "" && !(ofPods && hpa.Status.CurrentReplicas == 0) {
+			names = append(names, metricName(metric))
+		}
+	}
+	return names
+}
+
+func metricName(metric *autoscalingv2.MetricSpec) string {
+	switch {
+	case metric.Resource != nil:
+		return string(metric.Resource.Name)
+	case metric.ContainerResource != nil:
+		return string(metric.ContainerResource.Name)
+	case metric.Pods != nil:
+		return metric.Pods.Metric.Name
+	case metric.Object != nil:
+		return metric.Object.Metric.Name
+	case metric.External != nil:
+		return metric.External.Metric.Name
+	default: // a type that is newer than this operator
+		return string(metric.Type)
+	}
 }
 
 // scalingActive returns the condition in which an autoscaler reports whether it can measure what it scales on, or nil.

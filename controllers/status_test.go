@@ -122,6 +122,77 @@ func scaled(active corev1.ConditionStatus, reason, message string) func(*situati
 	}
 }
 
+// lacking is a service whose autoscaler has a value of cpu alone.
+func lacking(s *situation) {
+	scaled(corev1.ConditionTrue, "ValidMetricFound", "the HPA was able to compute 2 from cpu")(s)
+	s.o.hpa.Spec.Metrics = []autoscalingv2.MetricSpec{
+		{Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU}},
+		{Pods: &autoscalingv2.PodsMetricSource{Metric: autoscalingv2.MetricIdentifier{Name: "jobs"}}},
+		{External: &autoscalingv2.ExternalMetricSource{Metric: autoscalingv2.MetricIdentifier{Name: "messages"}}},
+		{ContainerResource: &autoscalingv2.ContainerResourceMetricSource{Name: corev1.ResourceMemory}},
+		{Object: &autoscalingv2.ObjectMetricSource{Metric: autoscalingv2.MetricIdentifier{Name: "queue"}}},
+		{Type: "Other"},
+	}
+	s.o.hpa.Status.CurrentMetrics = make([]autoscalingv2.MetricStatus, len(s.o.hpa.Spec.Metrics))
+	s.o.hpa.Status.CurrentMetrics[0].Type = autoscalingv2.ResourceMetricSourceType
+	s.o.hpa.Status.CurrentReplicas = 2
+}
+
+func TestStatusNamesTheMetricsWithoutAValue(t *testing.T) {
+	const after = ": by the other metrics, the HorizontalPodAutoscaler adds pods, and takes none away; "
+	for name, tc := range map[string]struct {
+		change          func(*situation)
+		reason, message string
+	}{
+		"some have none": {func(*situation) {}, v1alpha1.ReasonMetricMissing, "there is no value of jobs, messages, memory, queue, Other" + after + "its events say why"},
+		"there are no pods to measure in": {
+			func(s *situation) { s.o.hpa.Status.CurrentReplicas = 0 },
+			v1alpha1.ReasonMetricMissing, "there is no value of messages, queue, Other" + after + "its events say why",
+		},
+		"nothing else is lacking where there are no pods": {func(s *situation) {
+			s.o.hpa.Status.CurrentReplicas = 0
+			s.o.hpa.Spec.Metrics, s.o.hpa.Status.CurrentMetrics = s.o.hpa.Spec.Metrics[:2], s.o.hpa.Status.CurrentMetrics[:2]
+		}, "ValidMetricFound", "the HorizontalPodAutoscaler decides on the number of pods"},
+		"the report is of another spec": {
+			func(s *situation) { s.o.hpa.Spec.Metrics = s.o.hpa.Spec.Metrics[:2] },
+			"ValidMetricFound", "the HorizontalPodAutoscaler decides on the number of pods",
+		},
+		"the others ask for fewer": {
+			func(s *situation) { fails(s, "no pod has a value of jobs") },
+			v1alpha1.ReasonMetricMissing, "there is no value of jobs, messages, memory, queue, Other" + after + "no pod has a value of jobs",
+		},
+		"all have none": {func(s *situation) {
+			fails(s, "no pod has a value of cpu")
+			s.o.hpa.Status.CurrentMetrics[0].Type = ""
+		}, "FailedGetPodsMetric", "no pod has a value of cpu"},
+	} {
+		s := newSituation(lacking)
+		tc.change(s)
+		condition := apimeta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionAutoscalingActive)
+		if condition.Reason != tc.reason || condition.Message != tc.message {
+			t.Errorf("%s: %s: %s", name, condition.Reason, condition.Message)
+		}
+	}
+}
+
+// fails has an autoscaler report that it can't go on.
+func fails(s *situation, message string) {
+	report := &s.o.hpa.Status.Conditions[0]
+	report.Status, report.Reason, report.Message = corev1.ConditionFalse, "FailedGetPodsMetric", message
+}
+
+// Names of metrics have digits, too.
+func TestStatusTellsMetricsApartByTheirDigits(t *testing.T) {
+	s := newSituation(lacking)
+	for _, name := range []string{"jobs_95", "jobs_99"} {
+		s.o.hpa.Spec.Metrics[1].Pods.Metric.Name = name
+		s.o.gs.Status = *s.status()
+		if got := apimeta.FindStatusCondition(s.o.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive).Message; !strings.Contains(got, name) {
+			t.Errorf("%q, want %s", got, name)
+		}
+	}
+}
+
 // atZero takes the pods away.
 func atZero(change func(*situation)) func(*situation) {
 	return func(s *situation) {

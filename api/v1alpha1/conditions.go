@@ -14,8 +14,8 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is present, and True, when the operator cannot get further without somebody's help.
 	ConditionStalled = "Stalled"
-	// ConditionAutoscalingActive repeats the HorizontalPodAutoscaler's ScalingActive. It is present only with spec.autoscaling and
-	// has no part in Ready: a metric that is missing for a moment is no outage.
+	// ConditionAutoscalingActive repeats the HorizontalPodAutoscaler's ScalingActive, and is False as well while that has a value of some of
+	// its metrics alone. It is present only with spec.autoscaling and has no part in Ready: a metric that is missing for a moment is no outage.
 	ConditionAutoscalingActive = "AutoscalingActive"
 	// ConditionRouteAccepted is True when every Gateway of spec.route takes the HTTPRoute. It is present only with spec.route, and has no
 	// part in Ready: the Services serve whether or not a Gateway sends them requests.
@@ -68,6 +68,8 @@ const (
 	ReasonPodsNotStarting = "PodsNotStarting"
 	// ReasonAutoscalingUnknown says that the HorizontalPodAutoscaler has not reported yet.
 	ReasonAutoscalingUnknown = "AutoscalingUnknown"
+	// ReasonMetricMissing says that the HorizontalPodAutoscaler has no value of one of several metrics, so that it takes no pods away.
+	ReasonMetricMissing = "MetricMissing"
 	// ReasonAccepted says that all Gateways take the HTTPRoute.
 	ReasonAccepted = "Accepted"
 	// ReasonNotAccepted says that a Gateway does not take the HTTPRoute, or can't resolve what it names; the message says why.

@@ -325,4 +325,27 @@ var _ = Describe("an adapter in trouble", func() {
 			Expect(histories[name].replicas()).To(Equal(slices.Compact(append(cases[name].replicas, 1))), name)
 		}
 	})
+
+	It("has no value of one of two metrics: the other adds pods and takes none away", func(ctx SpecContext) {
+		startOperator()
+		adapter := installAdapter(ctx)
+		s := create(ctx, replicas(3), onRate, func(gs *v1alpha1.GinService) {
+			gs.Spec.Autoscaling.Metrics = append(gs.Spec.Autoscaling.Metrics,
+				v1alpha1.Metric{Type: v1alpha1.MetricPods, Name: "nobody_serves_this", AverageValue: resource.NewQuantity(1, resource.DecimalSI)})
+		})
+		adapter.set(s, each(strconv.Itoa(eachRate)))
+		s.eventuallyHas(ctx, 3)
+		Expect(s.eventuallyCondition(ctx, v1alpha1.ConditionAutoscalingActive, v1alpha1.ReasonMetricMissing)).To(ContainSubstring("nobody_serves_this"))
+		seen := s.record(ctx)
+
+		adapter.set(s, each(strconv.Itoa(2*eachRate)))
+		s.eventuallyHas(ctx, 5)
+		adapter.set(s, each("1"))
+		Eventually(func() string {
+			return s.eventuallyCondition(ctx, v1alpha1.ConditionAutoscalingActive, v1alpha1.ReasonMetricMissing)
+		}).WithContext(ctx).Should(And(ContainSubstring("no value of nobody_serves_this"), ContainSubstring("unable to get metric nobody_serves_this")))
+		Eventually(adapter.times).WithArguments(s).WithContext(ctx).Should(BeNumerically(">=", 5))
+		Expect(seen.replicas()).To(Equal([]int32{3, 5}))
+		Expect(apimeta.IsStatusConditionTrue(s.get(ctx).Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
+	})
 })
