@@ -150,10 +150,13 @@ func outcome(run *v1alpha1.AnalysisRun, result *v1alpha1.AnalysisMetricStatus) v
 
 // count adds a reading to the result of a metric, and reports whether it counts.
 func count(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading Reading, result *v1alpha1.AnalysisMetricStatus) bool {
-	if reading.Value.Pending || reading.Active.Pending {
-		return false
-	}
 	problem := lacking(run, metric, reading)
+	switch {
+	case reading.Value.Pending && reading.Value.Problem == "", reading.Active.Pending && reading.Active.Problem == "":
+		return false
+	case reading.Value.Pending, reading.Active.Pending:
+		return countNothing(run, problem, v1alpha1.NoDataInconclusive, result)
+	}
 	if problem == "" {
 		tally(run, judge(metric, reading, result), result)
 		return true

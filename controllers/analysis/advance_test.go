@@ -176,6 +176,18 @@ var lackingData = map[string]course{
 		result{v1alpha1.AnalysisRunning, "", 0, 0},
 		"0 of 3 measurements made",
 	},
+	"not enough pods are measured, and no data would fail": {
+		policy(only(success(min99)), v1alpha1.NoDataFail),
+		[]Reading{{Value: Sample{Pending: true, Problem: "1 of 3 pods"}}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"0 of 3 measurements made, success waits for data, because 1 of 3 pods",
+	},
+	"not enough pods of the old version are measured, and no data would pass": {
+		policy(only(compared(atMost)), v1alpha1.NoDataPass),
+		[]Reading{{Value: Sample{Value: 1, Count: 100}, Active: Sample{Pending: true, Problem: "1 of 3 pods"}}},
+		result{v1alpha1.AnalysisRunning, "", 0, 0},
+		"waits for data, because of the version that serves: 1 of 3 pods",
+	},
 	"the old version is not measured for long enough yet": {
 		policy(only(compared(atMost)), v1alpha1.NoDataFail),
 		[]Reading{{Value: Sample{Value: 1, Count: 100}, Active: Sample{Pending: true}}},

@@ -68,10 +68,10 @@ func (*Prometheus) Forget(types.NamespacedName) {}
 // Measure implements Source.
 func (p *Prometheus) Measure(ctx context.Context, subject Subject, metric *v1alpha1.AnalysisMetric, window time.Duration) Sample {
 	value, samples := queriesFor(subject, metric, window)
-	if problem := p.scrapes(ctx, subject, samples == ""); problem != "" {
-		return Sample{Problem: problem}
+	sample := p.scrapes(ctx, subject, samples == "")
+	if sample.Problem != "" {
+		return sample
 	}
-	sample := Sample{}
 	if samples != "" {
 		counted, err := p.ask(ctx, samples)
 		switch {
@@ -90,25 +90,28 @@ func (p *Prometheus) Measure(ctx context.Context, subject Subject, metric *v1alp
 	return sample
 }
 
-// scrapes returns "", or that Prometheus reaches too few of the pods for what it says to be of the colour: of a sum, all of them count. One that has what
-// pods send it, and scrapes none, does not know.
-func (p *Prometheus) scrapes(ctx context.Context, subject Subject, all bool) string {
-	if len(subject.Pods) == 0 {
-		return ""
+// scrapes returns a sample with a problem where Prometheus reaches too few of the pods for what it says to be of the colour. It takes half of them, or
+// all for what adds up. Where it reaches some, the others may just have become ready, and nobody is to blame. One that has what pods send it, and scrapes
+// none, does not know.
+func (p *Prometheus) scrapes(ctx context.Context, subject Subject, all bool) Sample {
+	pods := len(subject.Pods)
+	if pods == 0 {
+		return Sample{Problem: "no pod is ready"}
 	}
-	// A pod that is scraped twice counts once.
-	reached, err := p.ask(ctx, "count(max by (instance) (up{"+labelsOf(subject)+"}) == 1)")
+	// A target that is scraped by two of a pair counts once.
+	reached, err := p.ask(ctx, "sum(max by (instance) (up{"+labelsOf(subject)+"}))")
 	switch {
 	case errors.Is(err, errNoSeries):
-		return ""
+		return Sample{}
 	case err != nil:
-		return err.Error()
+		return Sample{Problem: err.Error()}
+	case reached == 0:
+		return Sample{Problem: "Prometheus reads the metrics of none of these pods: its list of targets says why"}
+	case reached >= float64(pods), !all && 2*reached >= float64(pods):
+		return Sample{}
+	default:
+		return Sample{Pending: true, Problem: fmt.Sprintf("Prometheus reads the metrics of %.0f of %d pods: the others don't answer it, or it has yet to find them", reached, pods)}
 	}
-	pods := float64(len(subject.Pods))
-	if reached >= pods || !all && 2*reached > pods {
-		return ""
-	}
-	return fmt.Sprintf("Prometheus scrapes %.0f of %d pods: the others don't answer it, or it has yet to find them", reached, len(subject.Pods))
 }
 
 func labelsOf(subject Subject) string {

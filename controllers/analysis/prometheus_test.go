@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 // green is what is asked about below.
-var green = Subject{Namespace: "shop", Service: "hello", Color: v1alpha1.Green}
+var green = Subject{Namespace: "shop", Service: "hello", Color: v1alpha1.Green, Pods: make([]Pod, 1)}
 
 // TestQueries shows what Prometheus is asked. Each selector is limited to one colour of one service.
 func TestQueries(t *testing.T) {
@@ -64,7 +65,8 @@ func vector(value string) string {
 func TestPrometheusAnswers(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		count, value string // the answers
+		up           string // the answer to how many pods are scraped; otherwise one is
+		count, value string // the others
 		status       int
 		want         Sample
 		says         string // of the problem
@@ -83,6 +85,9 @@ func TestPrometheusAnswers(t *testing.T) {
 		"a page":              {count: "<html>", says: "none of Prometheus (status 200): is --prometheus-url its address?"},
 		"nothing":             {status: 404, says: "none of Prometheus (status 404)"},
 		"a redirect":          {status: 302, says: "none of Prometheus (status 302)"},
+		"no pod is scraped":   {up: vector("0"), count: vector("12"), value: vector("1"), says: "Prometheus reads the metrics of none of these pods"},
+		"it is sent them":     {up: `{"status":"success","data":{"resultType":"vector","result":[]}}`, count: vector("12"), value: vector("1"), want: Sample{Value: 1, Count: 12}},
+		"some refusal":        {up: `{"status":"error"}`, count: vector("12"), value: vector("1"), says: "refused by Prometheus"},
 		"far too much":        {count: strings.Repeat(" ", maxAnswer+1), says: "too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,8 +101,13 @@ func TestPrometheusAnswers(t *testing.T) {
 					w.WriteHeader(tc.status)
 				}
 				answer := tc.count
-				if strings.HasPrefix(r.PostFormValue("query"), "1 - ") {
+				switch query := r.PostFormValue("query"); {
+				case strings.HasPrefix(query, "1 - "):
 					answer = tc.value
+				case query == `sum(max by (instance) (up{namespace="shop",service="hello",color="green"}))` && tc.up != "":
+					answer = tc.up
+				case strings.Contains(query, "(up{") && tc.status == 0:
+					answer = vector("1")
 				}
 				fmt.Fprint(w, answer)
 			}))
@@ -115,6 +125,49 @@ func TestPrometheusAnswers(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestAPrometheusThatMissesPods(t *testing.T) {
+	t.Parallel()
+	ratio, sum := success(v1alpha1.ThresholdRange{Min: "0.99"}), v1alpha1.AnalysisMetric{Type: v1alpha1.AnalysisRequestRate}
+	for _, tc := range []struct {
+		metric        v1alpha1.AnalysisMetric
+		pods, reached int
+		enough        bool
+	}{
+		{sum, 2, 1, false}, {sum, 2, 2, true}, {sum, 1, 2, true}, // the second one ends
+		{ratio, 3, 1, false}, {ratio, 4, 2, true}, {ratio, 2, 3, true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := vector("100")
+			if strings.Contains(r.PostFormValue("query"), "up{") {
+				answer = vector(strconv.Itoa(tc.reached))
+			}
+			fmt.Fprint(w, answer)
+		}))
+		t.Cleanup(server.Close)
+		source, err := NewPrometheus(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subject := green
+		subject.Pods = make([]Pod, tc.pods)
+		got := source.Measure(t.Context(), subject, &tc.metric, time.Minute)
+		if enough := got.Problem == "" && !got.Pending && got.Value == 100; enough != tc.enough {
+			t.Errorf("%s, %d of %d pods: %+v", tc.metric.Type, tc.reached, tc.pods, got)
+		}
+		says := fmt.Sprintf("Prometheus reads the metrics of %d of %d pods: ", tc.reached, tc.pods)
+		if !tc.enough && (!got.Pending || !strings.HasPrefix(got.Problem, says)) {
+			t.Errorf("%+v", got)
+		}
+	}
+	source, err := NewPrometheus("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := source.Measure(t.Context(), Subject{}, &ratio, time.Minute); got != (Sample{Problem: "no pod is ready"}) {
+		t.Errorf("without pods: %+v", got)
 	}
 }
 

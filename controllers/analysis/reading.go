@@ -32,7 +32,8 @@ type Sample struct {
 	Beyond bool
 	// Problem says why there is no value, or is "". It is the same for as long as the cause is.
 	Problem string
-	// Pending says that there is none because nobody has measured for long enough, which takes a few seconds.
+	// Pending says that there is none because nobody has measured for long enough, which takes a few seconds, or not all pods, which Problem says
+	// then. It counts neither for nor against a version, whatever onNoData is.
 	Pending bool
 }
 
