@@ -105,9 +105,11 @@ func (r *registration) withdraw(ctx context.Context, apiService *unstructured.Un
 	return nil
 }
 
-// leave takes back that an APIService of somebody else, who has taken it over, is deleted with the ClusterRole.
+// leave takes back that an APIService of somebody else, who has taken it over, is deleted with the ClusterRole. An adapter of ours in another namespace
+// is nobody else: there is one ClusterRole for both.
 func (r *registration) leave(ctx context.Context, apiService *unstructured.Unstructured) error {
-	if !r.goesWithRole(apiService) {
+	name, _, _ := unstructured.NestedString(apiService.Object, "spec", "service", "name")
+	if !r.goesWithRole(apiService) || name == r.service.Name {
 		return nil
 	}
 	left := apiService.DeepCopy()

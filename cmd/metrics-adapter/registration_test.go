@@ -203,22 +203,27 @@ func TestARegistrationNeedsItsRole(t *testing.T) {
 func TestAnAPIServiceThatSomebodyTookOverStaysWithoutTheAdapter(t *testing.T) {
 	role := metav1.OwnerReference{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRole", Name: fieldOwner, UID: "uid-of-the-role"}
 	other := metav1.OwnerReference{APIVersion: "v1", Kind: "Namespace", Name: "monitoring", UID: "uid-of-theirs"}
-	taken := apiService("v1beta1", "monitoring/prometheus-adapter", "eA==", false)
-	taken.SetOwnerReferences([]metav1.OwnerReference{role, other})
-	r, _, _ := newTestRegistration(t, taken)
-	for range 2 {
-		if err := r.refresh(t.Context()); err != nil {
+	for by, want := range map[string][]metav1.OwnerReference{
+		"monitoring/prometheus-adapter":                  {other},
+		"another-namespace/gin-operator-metrics-adapter": {role, other}, // which goes with the same ClusterRole
+	} {
+		taken := apiService("v1beta1", by, "eA==", false)
+		taken.SetOwnerReferences([]metav1.OwnerReference{role, other})
+		r, _, _ := newTestRegistration(t, taken)
+		for range 2 {
+			if err := r.refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now := apiService("v1beta1", "", "", false)
+		if err := r.live.Get(t.Context(), client.ObjectKeyFromObject(taken), now); err != nil {
 			t.Fatal(err)
 		}
-	}
-	now := apiService("v1beta1", "", "", false)
-	if err := r.live.Get(t.Context(), client.ObjectKeyFromObject(taken), now); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]metav1.OwnerReference{other}, now.GetOwnerReferences()); diff != "" {
-		t.Errorf("owners (-want +got):\n%s", diff)
-	}
-	if owner, _ := r.ownerOf(now); owner != "Service monitoring/prometheus-adapter" {
-		t.Errorf("it is served by %s", owner)
+		if diff := cmp.Diff(want, now.GetOwnerReferences()); diff != "" {
+			t.Errorf("%s: owners (-want +got):\n%s", by, diff)
+		}
+		if owner, _ := r.ownerOf(now); owner != "Service "+by {
+			t.Errorf("it is served by %s, not %s", owner, by)
+		}
 	}
 }
