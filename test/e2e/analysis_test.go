@@ -45,7 +45,7 @@ func awaitRejected(ctx context.Context, gs *v1alpha1.GinService) string {
 		g.Expect(condition(gs, v1alpha1.ConditionReady)).To(And(
 			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", v1alpha1.ReasonAnalysisFailed)), "%+v", gs.Status.Rollout)
 	})
-	Expect(eventsOf(ctx, gs, corev1.EventTypeWarning)).To(ContainElement(HaveField("Reason", "RolloutAborted")))
+	awaitEvent(ctx, gs, corev1.EventTypeWarning, "RolloutAborted")
 	message := condition(gs, v1alpha1.ConditionReady).Message
 	AddReportEntry("rejected", message)
 	return message
@@ -101,7 +101,7 @@ var _ = Describe("verification", func() {
 		bad := gs.Status.Rollout.Revision
 		// The status follows what EndpointSlices show.
 		await(ctx, gs, func(g Gomega) { g.Expect(gs.Status.ActiveRevision).To(Equal(good)) })
-		Eventually(eventsOf).WithArguments(ctx, gs, corev1.EventTypeNormal).WithContext(ctx).Should(ContainElement(HaveField("Reason", "RolledBack")))
+		awaitEvent(ctx, gs, corev1.EventTypeNormal, "RolledBack")
 		// Connections that clients keep stay where they were opened until its pods end.
 		Eventually(podsOf).WithArguments(ctx, gs, v1alpha1.Green).WithContext(ctx).Should(BeEmpty())
 

@@ -158,6 +158,12 @@ func eventsOf(ctx context.Context, gs *v1alpha1.GinService, kind string) []corev
 	return found
 }
 
+// awaitEvent waits for an event about a GinService. Events are written after status, by a queue of their own.
+func awaitEvent(ctx context.Context, gs *v1alpha1.GinService, kind, reason string) {
+	GinkgoHelper()
+	Eventually(eventsOf).WithArguments(ctx, gs, kind).WithContext(ctx).Should(ContainElement(HaveField("Reason", reason)))
+}
+
 // occurrences counts how often the events of a list were emitted.
 func occurrences(events []corev1.Event) int {
 	total := 0

@@ -69,7 +69,7 @@ var _ = Describe("the strategy", func() {
 		awaitStep(ctx, gs, v1alpha1.StepWaitingForPromotion)
 		change(ctx, gs, rolling)
 		serves(v1alpha1.Green)
-		Expect(eventsOf(ctx, gs, corev1.EventTypeNormal)).To(ContainElement(HaveField("Reason", "StrategyChanged")))
+		awaitEvent(ctx, gs, corev1.EventTypeNormal, "StrategyChanged")
 
 		By("setting blue/green when some of the pods are replaced")
 		change(ctx, gs, configured("STEP", "4"))
