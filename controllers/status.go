@@ -272,22 +272,22 @@ func (c *conditions) autoscaling() metav1.Condition {
 	}
 	condition.Status, condition.Reason = metav1.ConditionStatus(reported.Status), reported.Reason
 	condition.Message = reported.Message
-	missing, of := unmeasured(c.hpa), ""
+	missing, head := unmeasured(c.hpa), "" // a message that is kept from before has to begin with head
 	switch {
 	case reported.Reason == scalingDisabled:
 		condition.Message = "replicas is 0, and the HorizontalPodAutoscaler did not set that, so it pauses: scale to one or more to have it go on"
 	case len(missing) > 0 && slices.ContainsFunc(c.hpa.Status.CurrentMetrics, func(m autoscalingv2.MetricStatus) bool { return m.Type != "" }):
 		// Kubernetes says so only where the others ask for fewer pods.
-		of = "there is no value of " + strings.Join(missing, ", ") + ": by the other metrics, the HorizontalPodAutoscaler adds pods, and takes none away; "
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonMetricMissing, of+"its events say why"
+		head = "there is no value of " + strings.Join(missing, ", ") + ": by the other metrics, the HorizontalPodAutoscaler adds pods, and takes none away; "
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonMetricMissing, head+"its events say why"
 		if reported.Status != corev1.ConditionTrue {
-			condition.Message = of + reported.Message
+			condition.Message = head + reported.Message
 		}
 	case reported.Status == corev1.ConditionTrue:
 		condition.Message = "the HorizontalPodAutoscaler decides on the number of pods"
 	}
 	before := apimeta.FindStatusCondition(c.gs.Status.Conditions, v1alpha1.ConditionAutoscalingActive)
-	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason && strings.HasPrefix(before.Message, of) &&
+	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason && strings.HasPrefix(before.Message, head) &&
 		withoutDigits(before.Message) == withoutDigits(condition.Message) {
 		condition.Message = before.Message
 	}

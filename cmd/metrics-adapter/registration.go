@@ -86,14 +86,14 @@ func (r *registration) refresh(ctx context.Context) error {
 		if len(others) == 0 {
 			failed = errors.Join(failed, r.apply(ctx, i, bundle, apiService))
 		} else if apiService != nil {
-			failed = errors.Join(failed, r.withdraw(ctx, apiService))
+			failed = errors.Join(failed, r.giveWay(ctx, apiService))
 		}
 	}
 	return failed
 }
 
-// withdraw deletes an APIService, if it is ours. One that was ours is not to go with the adapter.
-func (r *registration) withdraw(ctx context.Context, apiService *unstructured.Unstructured) error {
+// giveWay deletes an APIService, if it is ours. One that was ours is not to go with the adapter.
+func (r *registration) giveWay(ctx context.Context, apiService *unstructured.Unstructured) error {
 	if _, ours := r.ownerOf(apiService); !ours {
 		return r.leave(ctx, apiService)
 	}
@@ -108,8 +108,7 @@ func (r *registration) withdraw(ctx context.Context, apiService *unstructured.Un
 // leave takes back that an APIService of somebody else, who has taken it over, is deleted with the ClusterRole. An adapter of ours in another namespace
 // is nobody else: there is one ClusterRole for both.
 func (r *registration) leave(ctx context.Context, apiService *unstructured.Unstructured) error {
-	name, _, _ := unstructured.NestedString(apiService.Object, "spec", "service", "name")
-	if !r.goesWithRole(apiService) || name == r.service.Name {
+	if !r.goesWithRole(apiService) || servedBy(apiService).Name == r.service.Name {
 		return nil
 	}
 	left := apiService.DeepCopy()
@@ -125,12 +124,20 @@ func apiServiceName(version string) string { return version + "." + custom_metri
 
 // ownerOf returns who serves an APIService, and whether that is this adapter.
 func (r *registration) ownerOf(apiService *unstructured.Unstructured) (owner string, ours bool) {
-	service, found, err := unstructured.NestedMap(apiService.Object, "spec", "service")
-	if err != nil || !found {
+	service := servedBy(apiService)
+	if service == (types.NamespacedName{}) {
 		return "the API server itself", false
 	}
-	key := types.NamespacedName{Namespace: textOf(service["namespace"]), Name: textOf(service["name"])}
-	return "Service " + key.String(), key == r.service
+	return "Service " + service.String(), service == r.service
+}
+
+// servedBy returns the Service that an APIService names, or no name where it names none.
+func servedBy(apiService *unstructured.Unstructured) types.NamespacedName {
+	service, _, err := unstructured.NestedMap(apiService.Object, "spec", "service")
+	if err != nil {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Namespace: textOf(service["namespace"]), Name: textOf(service["name"])}
 }
 
 func textOf(value any) string {

@@ -152,7 +152,7 @@ func outcome(run *v1alpha1.AnalysisRun, result *v1alpha1.AnalysisMetricStatus) v
 func count(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading Reading, result *v1alpha1.AnalysisMetricStatus) bool {
 	problem := lacking(run, metric, reading)
 	switch {
-	case reading.Value.Pending && reading.Value.Problem == "", reading.Active.Pending && reading.Active.Problem == "":
+	case reading.comes():
 		return false
 	case reading.Value.Pending, reading.Active.Pending:
 		return countNothing(run, problem, v1alpha1.NoDataInconclusive, result)

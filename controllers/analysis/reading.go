@@ -45,6 +45,11 @@ type Reading struct {
 	Active Sample
 }
 
+// comes reports whether there is nothing yet that can be measured in a moment. Where there is a problem, nobody knows.
+func (r Reading) comes() bool {
+	return r.Value.Pending && r.Value.Problem == "" || r.Active.Pending && r.Active.Problem == ""
+}
+
 // lacking returns why a reading has no data to judge by, or "".
 func lacking(run *v1alpha1.AnalysisRun, metric *v1alpha1.AnalysisMetric, reading Reading) string {
 	if problem := lack(run, metric, reading.Value); problem != "" {

@@ -233,10 +233,10 @@ func (s *stage) verdictOn(status *v1alpha1.AnalysisStatus, after time.Duration) 
 	return verdict
 }
 
-// pending reports whether some metric can be measured in a moment. Where there is a problem, nobody knows.
+// pending reports whether some metric can be measured in a moment.
 func pending(readings map[string]Reading) bool {
 	for _, reading := range readings {
-		if reading.Value.Pending && reading.Value.Problem == "" || reading.Active.Pending && reading.Active.Problem == "" {
+		if reading.comes() {
 			return true
 		}
 	}
