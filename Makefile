@@ -39,7 +39,7 @@ GO_BUILD := go build -ldflags "$(GO_LDFLAGS)"
 # What Gin and its validator bring and the sample application has no use for: MessagePack, and a call by name, with which the linker keeps
 # every method of every type. Its binary would be 37 MB instead of 23.
 SAMPLEAPP_TAGS := -tags nomsgpack,validator_novalidatefn
-# The components of hack/cluster are modules of one small file each; building them is their check, and linting them would compile
+# The components of hack/cluster are modules of a small file or a few; building them is their check, and linting them would compile
 # Kubernetes once more.
 LINT_MODULES := . hack/cluster hack/tools test/performance/ginkit
 MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')))
